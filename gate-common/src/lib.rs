@@ -1,0 +1,2 @@
+//! The packet verdict.
+#![cfg_attr(not(test), no_std)]
