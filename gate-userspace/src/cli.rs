@@ -1,0 +1,1 @@
+//! `gatectl`: parse, settle, act, print.

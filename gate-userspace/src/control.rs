@@ -1,0 +1,1 @@
+//! Carries out one change: store, table, streams, packet ring, in that order.

@@ -1,0 +1,200 @@
+//! Who holds which source: the packet ring's entries are the union, counted by holder.
+//!
+//! Does not touch the kernel. A source goes when its last holder goes, and never before.
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+
+use ipnet::IpNet;
+
+use crate::{
+    clock::Stamp,
+    ident::{ClientId, HostName, RolloutSerial},
+    source::Source,
+};
+
+/// What the packet ring matches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceKey {
+    pub net: IpNet,
+    pub interface: Option<Box<str>>,
+}
+
+/// What a source may reach, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Whom the packet ring names in its counters.
+    pub client: ClientId,
+    pub until: Option<Stamp>,
+    /// Guarded ports besides the gate's own.
+    pub ports: BTreeSet<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Holder {
+    Client(ClientId),
+    Rollout(RolloutSerial),
+}
+
+/// A change of the union.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delta {
+    Shut(SourceKey),
+    Open(SourceKey, Opened),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    held: BTreeMap<SourceKey, BTreeMap<Holder, Opened>>,
+    of: BTreeMap<Holder, BTreeSet<SourceKey>>,
+}
+
+impl Ledger {
+    /// Makes `holder` hold exactly these sources, as far as they mean something on `host`.
+    pub(super) fn set(
+        &mut self,
+        holder: Holder,
+        sources: &[Source],
+        opened: &Opened,
+        host: &HostName,
+    ) -> Vec<Delta> {
+        let places = sources.iter().filter_map(|source| source.place_on(host));
+        let want: BTreeSet<SourceKey> = places
+            .map(|place| SourceKey {
+                net: place.net,
+                interface: place.interface.clone(),
+            })
+            .collect();
+        let have = self.of.remove(&holder).unwrap_or_default();
+        let mut deltas = Vec::new();
+        for gone in have.difference(&want) {
+            deltas.extend(self.release(&holder, gone));
+        }
+        for key in &want {
+            deltas.extend(self.hold(&holder, key, opened));
+        }
+        if !want.is_empty() {
+            self.of.insert(holder, want);
+        }
+        deltas
+    }
+
+    pub(super) fn clear(&mut self, holder: &Holder) -> Vec<Delta> {
+        let have = self.of.remove(holder).unwrap_or_default();
+        have.iter()
+            .filter_map(|key| self.release(holder, key))
+            .collect()
+    }
+
+    pub(super) fn all(&self) -> BTreeMap<SourceKey, Opened> {
+        let union = self
+            .held
+            .iter()
+            .filter_map(|(key, by)| Some((key.clone(), merge(by)?)));
+        union.collect()
+    }
+
+    fn hold(&mut self, holder: &Holder, key: &SourceKey, opened: &Opened) -> Option<Delta> {
+        let by = self.held.entry(key.clone()).or_default();
+        let before = merge(by);
+        by.insert(holder.clone(), opened.clone());
+        let after = merge(by)?;
+        (before.as_ref() != Some(&after)).then(|| Delta::Open(key.clone(), after))
+    }
+
+    fn release(&mut self, holder: &Holder, key: &SourceKey) -> Option<Delta> {
+        let Entry::Occupied(mut by) = self.held.entry(key.clone()) else {
+            return None;
+        };
+        let before = merge(by.get());
+        by.get_mut().remove(holder);
+        match merge(by.get()) {
+            None => {
+                by.remove();
+                Some(Delta::Shut(key.clone()))
+            }
+            after if after == before => None,
+            Some(after) => Some(Delta::Open(key.clone(), after)),
+        }
+    }
+}
+
+/// The union of what all holders opened: the longest lease, every port.
+fn merge(by: &BTreeMap<Holder, Opened>) -> Option<Opened> {
+    let (_, first) = by.first_key_value()?;
+    let mut merged = first.clone();
+    for opened in by.values() {
+        merged.until = match (merged.until, opened.until) {
+            (Some(a), Some(b)) => Some(a.max(b)),
+            _ => None,
+        };
+        merged.ports.extend(&opened.ports);
+    }
+    Some(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    #[test]
+    fn an_entry_goes_with_its_last_holder() {
+        let (mut ledger, host) = (Ledger::default(), host());
+        let source = [Source::on(&host, "10.0.0.5").unwrap()];
+        let (a, b) = (Holder::Client(client(1)), Holder::Rollout(RolloutSerial(9)));
+        assert!(matches!(
+            ledger.set(a.clone(), &source, &open(1), &host)[..],
+            [Delta::Open(..)]
+        ));
+        assert_eq!(ledger.set(b.clone(), &source, &open(1), &host), []);
+        assert_eq!(ledger.clear(&a), []);
+        assert!(matches!(ledger.clear(&b)[..], [Delta::Shut(_)]));
+        assert!(ledger.all().is_empty());
+    }
+
+    #[test]
+    fn the_longest_lease_of_all_holders_counts() {
+        let (mut ledger, host) = (Ledger::default(), host());
+        let source = [Source::on(&host, "10.0.0.5").unwrap()];
+        let (a, b) = (Holder::Client(client(1)), Holder::Client(client(2)));
+        ledger.set(a.clone(), &source, &until(open(1), 10), &host);
+        ledger.set(b.clone(), &source, &until(open(2), 20), &host);
+        assert_eq!(ledger.all().values().next().unwrap().until, Some(Stamp(20)));
+        let deltas = ledger.clear(&b);
+        assert!(matches!(&deltas[..], [Delta::Open(_, o)] if o.until == Some(Stamp(10))));
+    }
+
+    #[test]
+    fn another_hosts_source_opens_nothing_here() {
+        let mut ledger = Ledger::default();
+        let source = [Source::on(&"b".parse().unwrap(), "10.0.0.5").unwrap()];
+        assert_eq!(
+            ledger.set(Holder::Client(client(1)), &source, &open(1), &host()),
+            []
+        );
+        assert!(ledger.of.is_empty());
+    }
+
+    fn host() -> HostName {
+        "a".parse().unwrap()
+    }
+
+    fn client(id: u32) -> ClientId {
+        ClientId(NonZeroU32::new(id).unwrap())
+    }
+
+    fn open(id: u32) -> Opened {
+        Opened {
+            client: client(id),
+            until: None,
+            ports: BTreeSet::new(),
+        }
+    }
+
+    fn until(opened: Opened, until: i64) -> Opened {
+        Opened {
+            until: Some(Stamp(until)),
+            ..opened
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Is this address on the list? The connection ring's copy of what the packet ring holds.
+//!
+//! Read on every accept, written on every change. A source on two interfaces counts twice, because
+//! a socket does not tell the interface.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::{PoisonError, RwLock},
+};
+
+use ipnet::IpNet;
+
+use super::ledger::{Delta, SourceKey};
+
+#[derive(Default)]
+pub(super) struct Listed(RwLock<Nets>);
+
+#[derive(Default)]
+struct Nets {
+    /// How often a network is held, by interface.
+    held: HashMap<IpNet, Vec<Option<Box<str>>>>,
+    /// How many networks there are of each prefix length, so that a look-up tries only those.
+    lengths: BTreeMap<(bool, u8), usize>,
+}
+
+impl Listed {
+    pub(super) fn contains(&self, address: IpAddr) -> bool {
+        let nets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let family = address.is_ipv6();
+        nets.lengths
+            .range((family, 0)..=(family, 128))
+            .any(|((_, length), _)| {
+                IpNet::new(address, *length).is_ok_and(|net| nets.held.contains_key(&net.trunc()))
+            })
+    }
+
+    pub(super) fn apply(&self, delta: &Delta) {
+        let mut nets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match delta {
+            Delta::Open(key, _) => nets.hold(key),
+            Delta::Shut(key) => nets.release(key),
+        }
+    }
+}
+
+impl Nets {
+    fn hold(&mut self, key: &SourceKey) {
+        let by = self.held.entry(key.net).or_default();
+        if by.is_empty() {
+            *self.lengths.entry(length(key.net)).or_default() += 1;
+        }
+        if !by.contains(&key.interface) {
+            by.push(key.interface.clone());
+        }
+    }
+
+    fn release(&mut self, key: &SourceKey) {
+        let Some(by) = self.held.get_mut(&key.net) else {
+            return;
+        };
+        by.retain(|interface| *interface != key.interface);
+        if by.is_empty() {
+            self.held.remove(&key.net);
+            if let Some(count) = self.lengths.get_mut(&length(key.net)) {
+                *count -= 1;
+                if *count == 0 {
+                    self.lengths.remove(&length(key.net));
+                }
+            }
+        }
+    }
+}
+
+fn length(net: IpNet) -> (bool, u8) {
+    (matches!(net, IpNet::V6(_)), net.prefix_len())
+}

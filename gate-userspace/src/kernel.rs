@@ -1,0 +1,1 @@
+//! The packet ring, behind one message-shaped interface.

@@ -1,0 +1,1 @@
+//! How callers of one route identify themselves, and what refusals look like to them.

@@ -1,0 +1,232 @@
+//! The settled settings: what every part reads, parsed and typed.
+//!
+//! Does not know where a value came from (flag, environment, file, default): that is `config`.
+//! Keys and defaults are those of `docs/gate.toml`.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use crate::{
+    ident::{HostName, UpstreamName},
+    secret::UpstreamKey,
+};
+
+/// What a stranger meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Enforce,
+    /// Unknown credentials and unlisted sources pass and are counted: for migration.
+    Audit,
+    /// Nothing is served on any ring.
+    Closed,
+}
+
+#[derive(Clone, Debug)]
+pub struct Listen {
+    pub at: ListenAt,
+    pub sources: ListenSources,
+    /// Allowed `Host` values; empty = the bound addresses, `localhost`, and every name on a
+    /// non-loopback bind.
+    pub hosts: Vec<String>,
+    /// Allowed browser origins; empty = requests with `Origin` are refused.
+    pub origins: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAt {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// Whom the connection ring lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenSources {
+    /// Loopback, and addresses that some live grant lists.
+    Listed,
+    Any,
+}
+
+#[derive(Debug)]
+pub struct Upstream {
+    pub name: UpstreamName,
+    pub url: UpstreamUrl,
+    pub credential: CredentialMode,
+    /// The ordinary provider key for all clients.
+    pub key: Option<UpstreamKey>,
+    pub present_as: PresentAs,
+    pub guard: UpstreamGuard,
+    pub connect_timeout: Duration,
+    /// Until the first byte of the answer.
+    pub head_timeout: Duration,
+    /// Between bytes.
+    pub idle_timeout: Duration,
+}
+
+/// `http://HOST[:PORT][/PATH]`. The path is joined before the request's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamUrl {
+    /// As it stands in `Host`.
+    pub authority: String,
+    pub host: String,
+    pub port: u16,
+    /// Without a final slash; empty for the root.
+    pub path: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialMode {
+    /// The caller's credential goes, the stored key comes.
+    Replace,
+    /// The caller's own provider credential stays; the gate token came in `X-Gate-Token`.
+    Keep,
+    /// The caller's credential goes and nothing comes.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PresentAs {
+    Bearer,
+    XApiKey,
+    ApiKey,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamGuard {
+    /// The upstream's port is guarded when it is on an address of this host.
+    Auto,
+    Off,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Without a final slash; empty for the root. `{rollout}` captures the id.
+    pub prefix: String,
+    pub profile: ProfileName,
+    pub upstream: UpstreamName,
+    /// Removed before the path is joined to the upstream's.
+    pub strip_prefix: String,
+    /// Bytes; none = the profile's.
+    pub body_limit: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfileName {
+    Verifiers,
+    Openai,
+    Anthropic,
+    Plain,
+}
+
+/// A port that the packet ring protects although the gate does not serve it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    pub port: u16,
+    /// None = every address of this host.
+    pub address: Option<IpAddr>,
+    pub policy: GuardPolicy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardPolicy {
+    /// Loopback only.
+    None,
+    /// Sources of clients that were given this port.
+    Listed,
+    Off,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub connections: usize,
+    pub connections_per_source: usize,
+    pub head_timeout: Duration,
+    /// Bytes of request line and headers.
+    pub head_size: usize,
+    pub body_idle: Duration,
+    /// Per client and second unless the client says otherwise, 0 = none.
+    pub requests_per_second: u32,
+    /// Per client unless the client says otherwise, 0 = none.
+    pub concurrency: u32,
+    pub failed_auth: FailedAuth,
+    pub drain: Duration,
+}
+
+/// Failed authentications that one source may cause before further ones answer 429.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedAuth {
+    pub count: u32,
+    pub per: Duration,
+}
+
+/// How much the start depends on the packet ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelNeed {
+    Require,
+    Prefer,
+    Off,
+}
+
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    pub need: KernelNeed,
+    /// `auto`, `none`, or `NAME[:HOOK]` items.
+    pub interfaces: Interfaces,
+    pub pin_dir: PathBuf,
+    /// New connections a second per source, and how many at once.
+    pub syn_budget: (u32, u32),
+    /// Sampled drop events per second and CPU.
+    pub event_budget: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interfaces {
+    Auto,
+    None,
+    Named(Vec<NamedInterface>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedInterface {
+    /// A name, or a prefix that ends in `*`.
+    pub pattern: String,
+    pub hook: Option<Hook>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    Tcx,
+    Xdp,
+    Generic,
+}
+
+/// Everything, as one start uses it.
+#[derive(Debug)]
+pub struct Settings {
+    pub mode: Mode,
+    pub host: HostName,
+    pub state_dir: PathBuf,
+    pub run_dir: PathBuf,
+    pub listen: Vec<Listen>,
+    pub upstreams: Vec<Upstream>,
+    pub routes: Vec<Route>,
+    pub guards: Vec<Guard>,
+    pub kernel: Kernel,
+    pub limits: Limits,
+    pub store: PathBuf,
+    pub master_key_file: PathBuf,
+    pub admin_socket: PathBuf,
+    pub admin_group: String,
+}
+
+impl Listen {
+    /// Whether somebody other than this host itself could reach it.
+    pub fn is_network(&self) -> bool {
+        match &self.at {
+            ListenAt::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+            ListenAt::Unix(_) => false,
+        }
+    }
+}
