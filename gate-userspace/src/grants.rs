@@ -135,6 +135,9 @@ impl Grants {
             effects
                 .narrowed
                 .extend(narrowed(&grant, &rollouts, &before));
+            if before.enabled && !grant.record().enabled {
+                effects.dead.extend(all_tokens(&grant, &rollouts));
+            }
             self.rebook(&mut book, &grant, &rollouts, &mut effects);
             return effects;
         }
