@@ -26,3 +26,4 @@ pub mod store;
 pub mod control;
 pub mod admin;
 pub mod cli;
+pub mod config;
