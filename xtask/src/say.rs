@@ -51,11 +51,16 @@ pub(crate) fn working<T>(
         eprintln!("{what} ...");
     }
     let outcome = work();
-    if let Some(spinner) = spinner {
+    if let Some(spinner) = &spinner {
         spinner.finish_and_clear();
     }
     let ending = if outcome.is_ok() { "done" } else { "failed" };
-    eprintln!("{what}: {ending} in {}", seconds(begun.elapsed()));
+    let took = seconds(begun.elapsed());
+    if spinner.is_some() {
+        eprintln!("{what}: {ending} in {took}");
+    } else {
+        eprintln!("  {ending} in {took}");
+    }
     outcome
 }
 
