@@ -82,7 +82,8 @@ fn cells(row: &Row) -> [String; 3] {
 
 /// What is missing and why it is needed, before anything is done about it.
 pub(super) fn missing(items: &[Item]) {
-    let missing: Vec<&Item> = items.iter().filter(|item| item.is_missing()).collect();
+    let is_known = |item: &&Item| item.is_missing() && item.state != State::Waiting;
+    let missing: Vec<&Item> = items.iter().filter(is_known).collect();
     if missing.is_empty() {
         return;
     }
