@@ -1,14 +1,14 @@
 //! Runs every test there is, the README's test command.
 //!
-//! Host tests and root tests are run apart: the latter load programs into the kernel and build
-//! network namespaces. The programs are built first and handed over by path, because cargo gives
+//! What needs root is run apart: those tests load programs into the kernel and build network
+//! namespaces. The programs are built first and handed over by path, because cargo gives
 //! that path only to tests inside the package that builds them.
 
 mod doc;
 
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::{
     build::Programs,
@@ -19,11 +19,8 @@ use crate::{
     surroundings,
 };
 
-/// Targets of `tests/` that need root. Every other test runs as any user.
-const ROOT_TARGETS: &[&str] = &["kernel", "compat"];
-
-/// Targets of `tests/` that do not.
-const PLAIN_TARGETS: &[&str] = &["plain"];
+/// The one target of `tests/` that runs as any user; a new one is taken to need root.
+const PLAIN_TARGET: &str = "plain";
 
 /// nextest's own exit status for a filter that matches nothing.
 const NEXTEST_NO_TESTS: i32 = 4;
@@ -31,7 +28,7 @@ const NEXTEST_NO_TESTS: i32 = 4;
 /// Test gate
 ///
 /// Sets up what the tests need, checks format, lints and house rules, builds both programs, then
-/// runs the host tests and, as root, the tests that load packet programs and build namespaces.
+/// runs the tests and, as root, the tests that load packet programs and build namespaces.
 #[derive(clap::Args)]
 #[command(
     after_long_help = "Example: run only the tests whose name contains `revoke`, without the checks\n  cargo xtask test --no-check revoke"
@@ -49,7 +46,9 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    Host,
+    /// Unit tests, and gate in one process.
+    Plain,
+    /// Packet programs and network namespaces.
     Root,
 }
 
@@ -72,12 +71,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if steps.run("build", || build(&kit)).is_none() {
         return Ok(steps.finish());
     }
-    let host = steps.run("host tests", || part(&kit, args, Part::Host));
+    let plain = steps.run("tests", || part(&kit, args, Part::Plain));
     let root = root_tests(&mut steps, &kit, args);
     if doc::any_doc_test()? {
         steps.run("doc tests", || kit.cargo().args(["test", "--doc"]).run());
     }
-    if let (Some(filter), Some(Ran::None), Some(Ran::None)) = (&args.filter, host, root) {
+    if let (Some(filter), Some(Ran::None), Some(Ran::None)) = (&args.filter, plain, root) {
         steps.run("filter", || -> anyhow::Result<()> {
             bail!("no test is named like `{filter}`")
         });
@@ -88,14 +87,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// The outcome of the root tests. Left out, and said so, for a plain user; in CI that is a failure.
 fn root_tests(steps: &mut Steps, kit: &Kit, args: &Args) -> Option<Ran> {
     if surroundings::is_root() {
-        return steps.run("root tests", || part(kit, args, Part::Root));
+        return steps.run("tests as root", || part(kit, args, Part::Root));
     }
     let why = "packet programs and network namespaces need root: \
                sudo --preserve-env env PATH=\"$PATH\" cargo xtask test";
     if surroundings::is_ci() {
-        return steps.run("root tests", || bail!("{why}"));
+        return steps.run("tests as root", || bail!("{why}"));
     }
-    steps.skip("root tests", why);
+    steps.skip("tests as root", why);
     Some(Ran::None)
 }
 
@@ -111,7 +110,7 @@ fn part(kit: &Kit, args: &Args, part: Part) -> anyhow::Result<Ran> {
     let runner = if kit.nextest {
         nextest(kit, args, part)
     } else {
-        cargo_test(kit, args, part)
+        cargo_test(kit, args, part)?
     };
     let status = with_programs(runner).status_on_stdout()?;
     let none = kit.nextest && status.code() == Some(NEXTEST_NO_TESTS);
@@ -125,9 +124,9 @@ fn part(kit: &Kit, args: &Args, part: Part) -> anyhow::Result<Ran> {
 }
 
 fn nextest(kit: &Kit, args: &Args, part: Part) -> Child {
-    let root = format!("binary(/^({})$/)", ROOT_TARGETS.join("|"));
+    let root = format!("kind(test) & not binary({PLAIN_TARGET})");
     let which = match part {
-        Part::Host => format!("not {root}"),
+        Part::Plain => format!("not ({root})"),
         Part::Root => root,
     };
     let profile = if surroundings::is_ci() {
@@ -154,22 +153,29 @@ fn nextest(kit: &Kit, args: &Args, part: Part) -> Child {
     }
 }
 
-fn cargo_test(kit: &Kit, args: &Args, part: Part) -> Child {
-    let (sources, targets): (&[&str], _) = match part {
-        Part::Host => (&["--lib", "--bins"], PLAIN_TARGETS),
-        Part::Root => (&[], ROOT_TARGETS),
+fn cargo_test(kit: &Kit, args: &Args, part: Part) -> anyhow::Result<Child> {
+    let runner = kit.cargo().args(["test", "--no-fail-fast"]);
+    let runner = match part {
+        Part::Plain => runner.args(["--lib", "--bins", "--test", PLAIN_TARGET]),
+        Part::Root => {
+            let manifest = fs::read_to_string(surroundings::root().join("tests/Cargo.toml"))
+                .context("read tests/Cargo.toml")?;
+            runner.args(root_targets(&manifest).map(|target| format!("--test={target}")))
+        }
     };
-    let runner = kit
-        .cargo()
-        .args(["test", "--no-fail-fast"])
-        .args(sources.iter().copied())
-        .args(targets.iter().map(|target| format!("--test={target}")))
-        .args(args.filter.clone());
-    if args.long {
+    let runner = runner.args(args.filter.clone());
+    Ok(if args.long {
         runner
     } else {
         runner.args(["--", "--skip=long::"])
-    }
+    })
+}
+
+/// The names of the manifest's `[[test]]` sections that need root.
+fn root_targets(manifest: &str) -> impl Iterator<Item = &str> {
+    let sections = manifest.split("[[test]]").skip(1);
+    let names = sections.filter_map(|section| section.split_once("name = \"")?.1.split('"').next());
+    names.filter(|name| *name != PLAIN_TARGET)
 }
 
 /// What the harness needs to know. It panics when told nothing, rather than skip.
@@ -188,19 +194,12 @@ fn with_programs(runner: Child) -> Child {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs};
-
     use super::*;
 
     #[test]
-    fn every_target_of_tests_is_run_by_one_part() {
-        let manifest = fs::read_to_string(surroundings::root().join("tests/Cargo.toml")).unwrap();
-        let targets: BTreeSet<_> = manifest
-            .split("[[test]]")
-            .skip(1)
-            .filter_map(|section| section.split_once("name = \"")?.1.split('"').next())
-            .collect();
-        let known: BTreeSet<_> = ROOT_TARGETS.iter().chain(PLAIN_TARGETS).copied().collect();
-        assert_eq!(targets, known);
+    fn every_other_target_of_tests_needs_root() {
+        let manifest = "[package]\nname = \"gate-tests\"\n\n[[test]]\nname = \"plain\"\n\
+                        path = \"plain/main.rs\"\n\n[[test]]\nname = \"kernel\"\n";
+        assert_eq!(root_targets(manifest).collect::<Vec<_>>(), ["kernel"]);
     }
 }
