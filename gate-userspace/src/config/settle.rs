@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ident::HostName,
-    settings::{ListenAt, Mode, Settings},
+    settings::{Mode, Settings},
 };
 
 /// Names of files and directories that stand under the state and run directories.
@@ -57,7 +57,7 @@ pub(super) fn settle(
         && !audit_public
     {
         return Err(Refused::PublicAudit {
-            address: address(&listen.at),
+            address: listen.at.to_string(),
         });
     }
     let upstreams = routes::upstreams(flags, environment, &file.upstream, &mut shown)?;
@@ -179,11 +179,4 @@ fn host(shown: &mut Shown, given: Option<&str>) -> Result<HostName, Refused> {
     let name = shown.pick("host", [(given, File)], own);
     name.parse()
         .map_err(|_why| value::refused("gate.host", &name, "a host name"))
-}
-
-fn address(at: &ListenAt) -> String {
-    match at {
-        ListenAt::Tcp(address) => address.to_string(),
-        ListenAt::Unix(path) => format!("unix:{}", path.display()),
-    }
 }
