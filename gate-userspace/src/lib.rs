@@ -1,1 +1,3 @@
 //! gate.
+
+pub mod kernel;
