@@ -10,7 +10,7 @@ mod plan;
 mod report;
 mod step;
 
-use std::{collections::BTreeSet, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
 
@@ -140,8 +140,9 @@ fn install(purpose: Purpose, optional: bool) -> anyhow::Result<Facts> {
         };
         if !tried.insert((item.need.id, facts.rustup_refused)) {
             bail!(
-                "`{}` is missing although it was just installed",
-                item.need.what
+                "`{}` is missing although it was just installed; see {}",
+                item.need.what,
+                log().display()
             );
         }
         if !refreshed && steps.iter().any(Step::needs_apt) {
@@ -193,8 +194,11 @@ fn cannot_be_served(item: &Item, facts: &Facts) -> bool {
 }
 
 fn carry_out(what: &str, command: &Child) -> anyhow::Result<()> {
-    let log = surroundings::target().join("xtask/setup.log");
-    say::working(what, || command.run_logged(&log))
+    say::working(what, || command.run_logged(&log()))
+}
+
+fn log() -> PathBuf {
+    surroundings::target().join("xtask/setup.log")
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let plain = steps.run("tests", || part(&kit, args, Part::Plain));
     let root = root_tests(&mut steps, &kit, args);
-    if doc::any_doc_test()? {
+    if args.filter.is_none() && doc::any_doc_test()? {
         steps.run("doc tests", || kit.cargo().args(["test", "--doc"]).run());
     }
     if let (Some(filter), Some(Ran::None), Some(Ran::None)) = (&args.filter, plain, root) {
@@ -139,6 +139,7 @@ fn nextest(kit: &Kit, args: &Args, part: Part) -> Child {
         .args([
             "nextest",
             "run",
+            "--cargo-quiet",
             "--no-tests=fail",
             "--profile",
             profile,
