@@ -131,6 +131,14 @@ impl Serialize for TokenId {
     }
 }
 
+impl<'de> Deserialize<'de> for TokenId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        Self::parse(digits.as_bytes())
+            .ok_or_else(|| serde::de::Error::custom("a token id has eleven base62 digits"))
+    }
+}
+
 impl fmt::Display for ClientId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "c{}", self.0)

@@ -1,0 +1,151 @@
+//! How the three rings stand: `GET /v1/status`, `GET /v1/verify`, and the changes of mode.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ident::{HostName, Revision};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub revision: Revision,
+    pub mode: ModeView,
+    pub host: HostName,
+    pub rings: Rings,
+    pub clients: usize,
+    pub rollouts: usize,
+    pub live_streams: usize,
+    /// Differences between what the kernel should hold and what it held when last looked.
+    pub drift: u64,
+    /// Dropped packets by reason.
+    pub drops: BTreeMap<String, u64>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModeView {
+    Enforce,
+    Audit,
+    /// After `panic`: nothing is served on any ring.
+    Closed,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rings {
+    pub packet: PacketRing,
+    pub connection: ConnectionRing,
+    pub request: RequestRing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RingState {
+    Up,
+    /// Stands, but not everywhere: `reason` says where.
+    Degraded,
+    Off,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PacketRing {
+    pub state: RingState,
+    pub interfaces: Vec<InterfaceView>,
+    pub guards: Vec<GuardView>,
+    /// Entries for sources in the kernel, and how many fit.
+    pub entries: usize,
+    pub capacity: usize,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceView {
+    pub name: String,
+    /// `tcx`, `clsact`, `xdp`, `sk_lookup` or empty.
+    pub hook: String,
+    /// `native`, `generic` or empty.
+    pub mode: String,
+    pub covered: bool,
+    /// Why this hook, or why not covered.
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardView {
+    pub port: u16,
+    /// An address of this host, or `any`.
+    pub address: String,
+    /// `none`, `listed` or `own` (served by the gate).
+    pub policy: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionRing {
+    pub state: RingState,
+    pub listen: Vec<String>,
+    pub connections: usize,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestRing {
+    pub state: RingState,
+    pub reason: String,
+}
+
+/// `GET /v1/verify`: does every stored key open, is the store whole, is the kernel as it should be?
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verified {
+    pub ok: bool,
+    pub keys: Vec<KeyView>,
+    /// `ok`, or what is wrong with the store.
+    pub store: String,
+    pub drift: u64,
+    pub revision: Revision,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyView {
+    /// `client NAME`, `rollout ID` or `token ID`.
+    pub owner: String,
+    pub state: KeyState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    Ok,
+    /// Opens, but is not sealed.
+    Plaintext,
+    Corrupt,
+    /// Sealed with a master key that is not here.
+    UnknownKey,
+}
+
+/// Answer of `POST /v1/panic` and `POST /v1/open`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ModeChanged {
+    pub mode: ModeView,
+    pub streams_cut: usize,
+    pub connections_closed: usize,
+    pub elapsed_us: u64,
+    pub revision: Revision,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// `POST /v1/interface`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterfaceSet {
+    pub name: String,
+    /// `tcx`, `xdp` or `generic`.
+    pub hook: String,
+}
+
+/// Answer of `POST /v1/unload`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Unloaded {
+    /// Names of what was detached and unpinned.
+    pub removed: Vec<String>,
+}
