@@ -1,0 +1,136 @@
+//! Reads a secret from where nobody else can see it: a pipe, a terminal without echo, or a named
+//! environment variable.
+//!
+//! Threat: what stands in argv is readable by every user through `/proc`, and stays in the shell's
+//! history. So there is no flag that takes a secret, only flags that say where it comes from. The
+//! text is wiped on drop and never repeated in an error.
+
+use std::io::{self, IsTerminal as _, Read as _};
+
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{fault::Fault, say};
+use crate::admin::wire::Secret;
+
+/// More than any key or list of keys; guards against a wrong pipe.
+const LONGEST: u64 = 64 * 1024 * 1024;
+
+/// One secret from stdin: what is piped, or one line typed without echo.
+pub(super) fn from_stdin(what: &str) -> Result<Secret, Fault> {
+    let stdin = io::stdin();
+    let text = if stdin.is_terminal() {
+        say::ask(&format!("{what}: "));
+        let hidden = NoEcho::start(&stdin)?;
+        let line = read_line(&stdin);
+        drop(hidden);
+        say::end_line();
+        line?
+    } else {
+        read_all()?
+    };
+    present(&text, what, "stdin")
+}
+
+/// One secret from the environment variable of that name.
+pub(super) fn from_env(what: &str, name: &str) -> Result<Secret, Fault> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operator named this variable on the command line; it is no setting"
+    )]
+    let text = std::env::var(name).map_err(|cause| {
+        Fault::refused(format!("cannot read {what} from the environment"))
+            .because(cause)
+            .hint(format!("set it first: `read -rs {name} && export {name}`"))
+    })?;
+    present(&Zeroizing::new(text), what, &format!("${name}"))
+}
+
+/// A JSON document with secrets in it, from stdin.
+pub(super) fn json_from_stdin(what: &str) -> Result<Value, Fault> {
+    json_from(&read_all()?, what, "stdin")
+}
+
+/// A JSON document with secrets in it.
+pub(super) fn json_from(text: &str, what: &str, place: &str) -> Result<Value, Fault> {
+    let text = present(text, what, place)?;
+    serde_json::from_str(text.reveal()).map_err(|cause| {
+        // The parser's own words could quote the document.
+        Fault::refused(format!(
+            "{what} from {place} is not JSON at line {} column {}",
+            cause.line(),
+            cause.column()
+        ))
+    })
+}
+
+/// The trimmed text, if any is left: an empty secret is a mistake, never "no secret".
+fn present(text: &str, what: &str, place: &str) -> Result<Secret, Fault> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Fault::refused(format!("{what} from {place} is empty"))
+            .hint("nothing was changed; pipe it in: `pass show provider/key | gatectl ...`"));
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn read_all() -> Result<Zeroizing<String>, Fault> {
+    let mut text = Zeroizing::new(String::new());
+    io::stdin()
+        .lock()
+        .take(LONGEST)
+        .read_to_string(&mut text)
+        .map_err(|cause| Fault::refused("cannot read stdin").because(cause))?;
+    Ok(text)
+}
+
+fn read_line(stdin: &io::Stdin) -> Result<Zeroizing<String>, Fault> {
+    let mut line = Zeroizing::new(String::new());
+    stdin
+        .read_line(&mut line)
+        .map_err(|cause| Fault::refused("cannot read the terminal").because(cause))?;
+    Ok(line)
+}
+
+/// Typed characters stay off the screen while this lives.
+struct NoEcho<'a> {
+    terminal: &'a io::Stdin,
+    before: Termios,
+}
+
+impl<'a> NoEcho<'a> {
+    fn start(terminal: &'a io::Stdin) -> Result<Self, Fault> {
+        let cannot = |cause: nix::Error| {
+            Fault::refused("cannot turn the terminal's echo off")
+                .because(cause)
+                .hint("pipe the secret in: `pass show provider/key | gatectl ...`")
+        };
+        let before = tcgetattr(terminal).map_err(cannot)?;
+        let mut silent = before.clone();
+        silent.local_flags.remove(LocalFlags::ECHO);
+        silent.local_flags.remove(LocalFlags::ECHONL);
+        tcsetattr(terminal, SetArg::TCSAFLUSH, &silent).map_err(cannot)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for NoEcho<'_> {
+    fn drop(&mut self) {
+        let _gone = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Acceptance 119.
+    #[test]
+    fn an_empty_secret_is_refused_and_never_repeated() {
+        for text in ["", "  \n", "\t"] {
+            assert!(present(text, "the key", "stdin").is_err(), "{text:?}");
+        }
+        assert_eq!(present(" k \n", "the key", "stdin").unwrap().reveal(), "k");
+    }
+}
