@@ -1,0 +1,48 @@
+//! `cargo xtask demo`: shows on a small network of its own what gate does, and checks each line.
+//!
+//! Does not build anything: `GATED_BIN` and `GATECTL_BIN` name the programs. Everything it makes
+//! is owned by the one future that an interrupt drops, so that Ctrl-C cleans up like the end does.
+
+mod checks;
+mod report;
+mod scene;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use report::{Format, Report};
+use scene::Scene;
+
+/// As a shell reports a command that an interrupt ended.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> anyhow::Result<ExitCode> {
+    let format = Format::from_arguments(env::args().skip(1))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ok = demonstrate(format) => Ok(if ok? { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+            _ = interrupt.recv() => Ok(ExitCode::from(INTERRUPTED)),
+            _ = terminate.recv() => Ok(ExitCode::from(INTERRUPTED)),
+        }
+    })
+}
+
+/// Whether every line held.
+async fn demonstrate(format: Format) -> anyhow::Result<bool> {
+    anyhow::ensure!(
+        nix::unistd::Uid::effective().is_root(),
+        "the demo makes namespaces: run it as root"
+    );
+    let mut report = Report::new(format)?;
+    let mut scene = Scene::set().await.context("set up the demo")?;
+    checks::all(&mut scene, &mut report).await?;
+    report.finish()
+}
