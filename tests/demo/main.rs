@@ -11,6 +11,7 @@ use std::env;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use nix::unistd::Uid;
 use tokio::signal::unix::{SignalKind, signal};
 
 use report::{Format, Report};
@@ -19,7 +20,21 @@ use scene::Scene;
 /// As a shell reports a command that an interrupt ended.
 const INTERRUPTED: u8 = 130;
 
-fn main() -> anyhow::Result<ExitCode> {
+#[expect(
+    clippy::print_stderr,
+    reason = "a program says on stderr why it failed"
+)]
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(cause) => {
+            eprintln!("error: {cause:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let format = Format::from_arguments(env::args().skip(1))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,8 +53,8 @@ fn main() -> anyhow::Result<ExitCode> {
 /// Whether every line held.
 async fn demonstrate(format: Format) -> anyhow::Result<bool> {
     anyhow::ensure!(
-        nix::unistd::Uid::effective().is_root(),
-        "the demo makes namespaces: run it as root"
+        Uid::effective().is_root(),
+        "the demo makes networks: run it as root"
     );
     let mut report = Report::new(format)?;
     let mut scene = Scene::set().await.context("set up the demo")?;

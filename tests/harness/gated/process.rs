@@ -93,3 +93,6 @@ impl Drop for Process {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
