@@ -5,13 +5,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use harness::need;
 
 const PINS: [&str; 2] = ["openai==3.54.0", "anthropic==2.12.0"];
 
-/// The interpreter that has the SDKs. None when there is no Python, which is reported.
+/// The interpreter that has the SDKs. None when it cannot be had here, which is reported.
 pub(crate) fn python() -> Option<PathBuf> {
     let system = need::program("python3")?;
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compat-python");
@@ -26,18 +26,29 @@ pub(crate) fn python() -> Option<PathBuf> {
         return Some(python);
     }
     let _absent = fs::remove_file(&stamp);
-    run(Command::new(system)
+    let venv = Command::new(system)
         .args(["-m", "venv", "--clear"])
-        .arg(&venv));
-    run(Command::new(&python)
+        .arg(&venv)
+        .output()
+        .unwrap();
+    if !done(&venv, "make a virtual environment (package python3-venv)") {
+        return None;
+    }
+    let pip = Command::new(&python)
         .args(["-m", "pip", "install", "--quiet"])
-        .args(PINS));
+        .args(PINS)
+        .output();
+    if !done(&pip.unwrap(), "install the SDKs with pip") {
+        return None;
+    }
     fs::write(&stamp, pins).unwrap();
     Some(python)
 }
 
-fn run(command: &mut Command) {
-    let done = command.output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{command:?} failed:\n{said}");
+fn done(step: &Output, what: &str) -> bool {
+    let said = String::from_utf8_lossy(&step.stderr);
+    need::that(
+        step.status.success(),
+        &format!("cannot {what}: {}", said.trim()),
+    )
 }

@@ -9,9 +9,26 @@ use std::path::PathBuf;
 
 use nix::unistd::Uid;
 
+/// Whether something the test cannot do without is `met`. A `false` has been reported as a skip.
+#[expect(
+    clippy::print_stderr,
+    reason = "the reason of a skip belongs on the test's own output"
+)]
+pub fn that(met: bool, reason: &str) -> bool {
+    if !met {
+        let required = env::var_os("GATE_REQUIRE_ROOT");
+        assert!(
+            required.as_deref() != Some(OsStr::new("1")),
+            "cannot run: {reason}"
+        );
+        eprintln!("skipped: {reason}");
+    }
+    met
+}
+
 /// Whether this process is root. A `false` has been reported as a skip.
 pub fn root() -> bool {
-    met(
+    that(
         Uid::effective().is_root(),
         "network namespaces and bpffs need root",
     )
@@ -22,7 +39,7 @@ pub fn program(program: &str) -> Option<PathBuf> {
     let found = env::split_paths(&env::var_os("PATH").unwrap_or_default())
         .map(|folder| folder.join(program))
         .find(|path| path.is_file());
-    met(found.is_some(), &format!("`{program}` is not on PATH"));
+    that(found.is_some(), &format!("`{program}` is not on PATH"));
     found
 }
 
@@ -32,20 +49,4 @@ pub fn built(variable: &str) -> PathBuf {
         Some(path) => PathBuf::from(path),
         None => panic!("{variable} is not set: run `cargo xtask test`"),
     }
-}
-
-#[expect(
-    clippy::print_stderr,
-    reason = "the reason of a skip belongs on the test's own output"
-)]
-fn met(met: bool, reason: &str) -> bool {
-    if !met {
-        let required = env::var_os("GATE_REQUIRE_ROOT");
-        assert!(
-            required.as_deref() != Some(OsStr::new("1")),
-            "cannot run: {reason}"
-        );
-        eprintln!("skipped: {reason}");
-    }
-    met
 }

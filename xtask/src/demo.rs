@@ -42,18 +42,26 @@ enum Output {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let kit = setup::ensure(Purpose::Build)?;
     let programs = build::programs(&kit, Profile::Debug)?;
-    kit.cargo().args(["build", "--package", "gate-tests", "--bin", "gate-demo"]).run()?;
+    kit.cargo()
+        .args(["build", "--package", "gate-tests", "--bin", "gate-demo"])
+        .run()?;
     let output = match args.output {
         Output::Table => "table",
         Output::Json => "json",
     };
     let demo = surroundings::target().join("debug/gate-demo");
-    let demo = Child::new([demo.display().to_string(), "--output".to_owned(), output.to_owned()])
-        .env("GATED_BIN", programs.gated.display().to_string())
-        .env("GATECTL_BIN", programs.gatectl.display().to_string());
+    let demo = Child::new([
+        demo.display().to_string(),
+        "--output".to_owned(),
+        output.to_owned(),
+    ])
+    .env("GATED_BIN", programs.gated.display().to_string())
+    .env("GATECTL_BIN", programs.gatectl.display().to_string());
     if !surroundings::is_root() {
-        say::note("error: the demo needs root: it makes networks and loads a packet program into them\n\n\
-             It is built. Run it as root:");
+        say::note(
+            "error: the demo needs root: it makes networks and loads a packet program into them\n\n\
+             It is built. Run it as root:",
+        );
         say::note(&format!("  {}", demo.with_sudo()));
         return Ok(ExitCode::FAILURE);
     }
