@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use harness::gatectl::text;
 use harness::gated::{Gated, Launch};
 use harness::link::{End, cable};
 use harness::netns::Namespace;
@@ -22,6 +23,7 @@ pub(crate) struct Sandbox {
     pub(crate) gated: Gated,
     pub(crate) upstream: Upstream,
     pub(crate) place: Namespace,
+    token: String,
 }
 
 /// Whether something else keeps the sandbox's address open once the rollout is closed.
@@ -59,29 +61,23 @@ impl Sandbox {
             .env("COMPAT_UPSTREAM_KEY", UPSTREAM_KEY);
         let gated = gated.start().await.unwrap();
         gated.ctl().json("client add trainer").await.unwrap();
-        let rollouts: &[&str] = match address {
-            Address::OnlyThisRollout => &[ROLLOUT],
-            Address::AnotherRolloutToo => &[ROLLOUT, "neighbour"],
-        };
-        for rollout in rollouts {
-            let open = format!("rollout open {rollout} --client trainer --source {HERE}");
-            gated.ctl().json(&open).await.unwrap();
+        let token = rollout(&gated, ROLLOUT).await;
+        if address == Address::AnotherRolloutToo {
+            rollout(&gated, "neighbour").await;
         }
         Self {
             gated,
             upstream,
             place,
+            token,
         }
     }
 
     /// What a process in the sandbox is given: the printed environment, whole.
     pub(crate) async fn environment(&self) -> BTreeMap<String, String> {
-        let printed = self
-            .gated
-            .ctl()
-            .run(&format!("env {ROLLOUT} --format json"), "")
-            .await;
-        let printed = printed.unwrap().json().unwrap();
+        let ctl = self.gated.ctl();
+        let env = format!("env {ROLLOUT} --format json --token-stdin");
+        let printed = ctl.run(&env, &self.token).await.unwrap().json().unwrap();
         let Value::Object(pairs) = &printed else {
             panic!("not an object: {printed}")
         };
@@ -99,4 +95,10 @@ impl Sandbox {
             .await
             .unwrap();
     }
+}
+
+/// Opens rollout `id` for the sandbox and returns its token.
+async fn rollout(gated: &Gated, id: &str) -> String {
+    let open = format!("rollout open {id} --client trainer --source {HERE}");
+    text(&gated.ctl().json(&open).await.unwrap(), "/token").unwrap()
 }

@@ -9,7 +9,6 @@ use anyhow::{Context, bail, ensure};
 use harness::client::{Call, Complete};
 use harness::probe::{Syn, syn};
 use harness::sse::{End, Event, Events};
-use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::report::Report;
@@ -69,9 +68,9 @@ async fn bounded(check: impl Future<Output = anyhow::Result<String>>) -> anyhow:
 }
 
 async fn stranger_is_counted(scene: &Scene) -> anyhow::Result<String> {
-    let before = drops(scene).await?;
+    let before = scene.gated.ctl().drops().await?;
     silent(&scene.stranger).await?;
-    let after = drops(scene).await?;
+    let after = scene.gated.ctl().drops().await?;
     ensure!(
         after > before,
         "silence, but the drop counter stays at {before}"
@@ -217,21 +216,4 @@ fn shape(answer: &Complete) -> String {
 
 fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
-}
-
-/// Packets that the packet ring dropped so far, for whatever reason.
-async fn drops(scene: &Scene) -> anyhow::Result<u64> {
-    let status = scene.gated.ctl().json("status").await?;
-    fn sum(value: &Value, inside: bool) -> u64 {
-        match value {
-            Value::Number(number) if inside => number.as_u64().unwrap_or(0),
-            Value::Object(map) => map
-                .iter()
-                .map(|(key, value)| sum(value, inside || key.contains("drop")))
-                .sum(),
-            Value::Array(items) => items.iter().map(|item| sum(item, inside)).sum(),
-            _ => 0,
-        }
-    }
-    Ok(sum(&status, false))
 }

@@ -47,6 +47,15 @@ impl Gatectl {
             .with_context(|| format!("gatectl {arguments}"))
     }
 
+    /// Packets that the packet ring dropped so far, for whatever reason.
+    pub async fn drops(&self) -> anyhow::Result<u64> {
+        let status = self.json("status").await?;
+        let drops = status["drops"]
+            .as_object()
+            .with_context(|| format!("no drops in {status}"))?;
+        Ok(drops.values().filter_map(Value::as_u64).sum())
+    }
+
     /// Runs the command line `arguments`, split at blanks, with `stdin` to read.
     pub async fn run(&self, arguments: &str, stdin: &str) -> anyhow::Result<Outcome> {
         let mut command = Command::from(self.place.command(&self.program));
