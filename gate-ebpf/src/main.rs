@@ -41,11 +41,6 @@ pub(crate) fn gate_lookup(ctx: SkLookupContext) -> u32 {
 }
 
 #[panic_handler]
-<<<<<<< HEAD
-fn panic(_: &core::panic::PanicInfo) -> ! {
-    loop {}
-}
-=======
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
@@ -53,4 +48,3 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
->>>>>>> kernel

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-//! The packet ring, behind one message-shaped interface.
-=======
 //! The kernel half of gate: loads the packet program, keeps it attached, and fills its tables.
 //!
 //! The rest of the daemon sees [`Agent`] and the messages it carries, nothing else: no map, no
@@ -46,4 +43,3 @@ pub use message::{
 };
 pub use status::{Audit, Fill, InterfaceStatus, Spoof, State, Status};
 pub use unload::{Unloaded, unload};
->>>>>>> kernel
