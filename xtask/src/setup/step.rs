@@ -32,9 +32,15 @@ impl Step {
                 .chain([format!("llvm-{major}-dev")])
                 .collect(),
         };
-        let apt = Child::new(["apt-get", "install", "--yes", "--no-install-recommends"])
-            .args(packages)
-            .env("DEBIAN_FRONTEND", "noninteractive");
+        let apt = Child::new([
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            LOCK_WAIT,
+        ])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive");
         as_root(apt, privilege)
     }
 }
@@ -50,3 +56,6 @@ fn as_root(child: Child, privilege: Privilege) -> Child {
         Privilege::Sudo | Privilege::None => child.with_sudo(),
     }
 }
+
+/// A machine that has just started is often still updating itself.
+const LOCK_WAIT: &str = "--option=DPkg::Lock::Timeout=300";
