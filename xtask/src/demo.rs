@@ -21,12 +21,10 @@ use crate::{
 /// Builds gate, then makes four small networks (a gate host, two sandboxes, a stranger), runs gated
 /// between them and prints a line for each thing shown, with what was measured. Exits 1 if one does
 /// not hold. Leaves nothing behind. Needs root for the networks.
-///
-/// Example: keep the results
-///
-///   cargo xtask demo --output json > demo.json
 #[derive(clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_long_help = "Example: keep the results\n  cargo xtask demo --output json > demo.json"
+)]
 pub(crate) struct Args {
     /// How to print the results
     #[arg(long, value_enum, default_value_t = Output::Table)]

@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod child;
+mod demo;
 mod run;
 mod say;
 mod setup;
@@ -25,8 +26,9 @@ use clap::{Parser, Subcommand};
     bin_name = "cargo xtask",
     disable_help_subcommand = true,
     after_help = "Start here:\n  \
-        cargo xtask run -- --upstream https://api.example.com   build gate and run it\n  \
-        cargo xtask test                                        build gate and test it"
+        cargo xtask run -- --upstream http://127.0.0.1:9000   build gate and run it\n  \
+        cargo xtask demo                                      see what it does, checked\n  \
+        cargo xtask test                                      build gate and test it"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -38,6 +40,7 @@ enum Command {
     Setup(setup::Args),
     Build(build::Args),
     Run(run::Args),
+    Demo(demo::Args),
     Test(test::Args),
     Check(check::Args),
     Tidy(tidy::Args),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Build(args) => build::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Tidy(args) => tidy::run(&args),
