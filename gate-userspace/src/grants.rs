@@ -6,10 +6,11 @@
 mod grant;
 mod ledger;
 mod listed;
+mod view;
 mod write;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
@@ -45,7 +46,7 @@ pub struct Grants {
 struct Book {
     clients: BTreeMap<ClientId, Arc<ClientGrant>>,
     rollouts: BTreeMap<RolloutSerial, Arc<RolloutGrant>>,
-    of_client: BTreeMap<ClientId, Vec<RolloutSerial>>,
+    of_client: BTreeMap<ClientId, BTreeSet<RolloutSerial>>,
     ledger: Ledger,
 }
 

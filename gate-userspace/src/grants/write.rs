@@ -13,6 +13,7 @@ use crate::{
     ident::{ClientId, RolloutSerial, TokenId},
     rollout::{Phase, Rollout},
     secret::Digest,
+    source::Source,
 };
 
 impl Grants {
@@ -82,7 +83,7 @@ impl Grants {
         } else {
             let grant = Arc::new(RolloutGrant::new(rollout, Arc::clone(&client)));
             book.rollouts.insert(serial, Arc::clone(&grant));
-            book.of_client.entry(client.id).or_default().push(serial);
+            book.of_client.entry(client.id).or_default().insert(serial);
             self.rollouts
                 .pin()
                 .insert(grant.id.clone(), Arc::clone(&grant));
@@ -154,7 +155,7 @@ impl Grants {
             self.kill(&credential.digest, effects);
         }
         if let Some(serials) = book.of_client.get_mut(&grant.client.id) {
-            serials.retain(|other| *other != serial);
+            serials.remove(&serial);
         }
         let deltas = book.ledger.clear(&Holder::Rollout(serial));
         self.announce(deltas, effects);
@@ -221,22 +222,15 @@ impl Grants {
 
 impl Book {
     fn rollouts_of(&self, id: ClientId) -> Vec<Arc<RolloutGrant>> {
-        let serials = self.of_client.get(&id).map_or(&[][..], Vec::as_slice);
-        serials
-            .iter()
-            .filter_map(|serial| self.rollouts.get(serial).cloned())
-            .collect()
+        let serials = self.of_client.get(&id).into_iter().flatten();
+        serials.filter_map(|serial| self.rollouts.get(serial).cloned()).collect()
     }
 }
 
 /// Tokens of a client, and of rollouts that inherit its sources, when a source of it went.
 fn narrowed(grant: &ClientGrant, rollouts: &[Arc<RolloutGrant>], before: &Client) -> Vec<TokenId> {
     let now = grant.record();
-    if before
-        .sources
-        .iter()
-        .all(|source| now.sources.contains(source))
-    {
+    if widened(&before.sources, &now.sources) {
         return Vec::new();
     }
     let inheriting = rollouts.iter().map(|rollout| rollout.record());
@@ -263,14 +257,15 @@ fn all_tokens(grant: &ClientGrant, rollouts: &[Arc<RolloutGrant>]) -> Vec<TokenI
 
 fn narrowed_rollout(grant: &RolloutGrant, before: &Rollout) -> Vec<TokenId> {
     let now = grant.record();
-    if before
-        .sources
-        .iter()
-        .all(|source| now.sources.contains(source))
-    {
+    if widened(&before.sources, &now.sources) {
         return Vec::new();
     }
     now.tokens.iter().map(|token| token.id).collect()
+}
+
+/// Whether whoever was admitted still is. No source at all admits everybody.
+fn widened(before: &[Source], now: &[Source]) -> bool {
+    now.is_empty() || (!before.is_empty() && before.iter().all(|source| now.contains(source)))
 }
 
 fn earlier(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
