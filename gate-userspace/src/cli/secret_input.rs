@@ -21,8 +21,9 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 pub(super) fn from_stdin(what: &str) -> Result<Secret, Fault> {
     let stdin = io::stdin();
     let text = if stdin.is_terminal() {
-        say::ask(&format!("{what}: "));
+        // Hidden before it is asked for: what is typed early must not show either.
         let hidden = NoEcho::start(&stdin)?;
+        say::ask(&format!("{what}: "));
         let line = read_line(&stdin);
         drop(hidden);
         say::end_line();

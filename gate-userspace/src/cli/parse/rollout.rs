@@ -48,6 +48,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutOpen {
+    /// Id of the rollout: 1 to 128 of A-Z a-z 0-9 . _ : -
     #[arg(required_unless_present = "from", conflicts_with = "from")]
     pub(in crate::cli) id: Option<RolloutId>,
     /// Client that the rollout belongs to
@@ -110,11 +111,13 @@ pub(in crate::cli) struct RolloutList {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutNamed {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutRenew {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
     /// Time from now
     #[arg(long, value_name = "DUR", value_parser = duration)]
@@ -123,6 +126,7 @@ pub(in crate::cli) struct RolloutRenew {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutRotate {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
     /// How long the old tokens stay good beside the new ones [default: 0s]
     #[arg(long, value_name = "DUR", value_parser = grace)]
@@ -131,6 +135,7 @@ pub(in crate::cli) struct RolloutRotate {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutClose {
+    /// Ids of the rollouts
     #[arg(required_unless_present = "client", conflicts_with = "client")]
     pub(in crate::cli) ids: Vec<RolloutId>,
     /// Close rollouts of this client; needs --all
@@ -152,6 +157,7 @@ pub(in crate::cli) struct RolloutClose {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EnvArgs {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
     /// Syntax of the variables [default: shell, or json with --output json]
     #[arg(long, value_enum)]
