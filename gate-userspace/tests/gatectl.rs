@@ -3,6 +3,11 @@
 //! The gate behind it is scripted: it answers what the test says and keeps what it was asked, so
 //! that every refusal can be had without a kernel or a store.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test may panic; the lint knows functions marked as tests only"
+)]
+
 #[path = "gatectl/gate.rs"]
 mod gate;
 #[path = "gatectl/terminal.rs"]
@@ -10,10 +15,15 @@ mod terminal;
 
 use std::{
     io::{Read as _, Write as _},
+    os::unix::process::ExitStatusExt as _,
     process::{Command, Output, Stdio},
 };
 
 use gate::{Gate, Reply};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "gate_05McJmDgrvc_very-secret-token";
@@ -187,6 +197,19 @@ fn a_terminal_shows_neither_the_typed_secret_nor_loses_its_echo() {
     let seen = terminal.seen();
     assert!(!seen.contains("sk-"), "{seen}");
     assert_eq!(gate.asked()[0].body["upstream_key"], KEY);
+}
+
+#[test]
+fn an_interrupt_gives_the_echo_back() {
+    let gate = Gate::start(|_| Reply::json(200, &json!({})));
+    let mut terminal = terminal::Terminal::open();
+    let mut child = terminal.run(command(&gate, &["key", "set", "x"]));
+    terminal.wait_for("upstream key: ");
+    let pid = i32::try_from(child.id()).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+    assert!(terminal.echoes());
+    assert_eq!(gate.asked().len(), 0);
 }
 
 #[test]

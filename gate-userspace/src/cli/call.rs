@@ -8,7 +8,7 @@ mod stream;
 use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -207,10 +207,9 @@ impl Gate {
             Endpoint::Tcp { authority, .. } => authority,
         };
         let mut put = |name, text: &str, sensitive| {
-            if let Ok(mut value) = http::HeaderValue::from_str(text) {
-                value.set_sensitive(sensitive);
-                headers.insert(name, value);
-            }
+            let mut value = HeaderValue::from_str(text).expect("parsed to be visible ASCII");
+            value.set_sensitive(sensitive);
+            headers.insert(name, value);
         };
         put(header::HOST, host, false);
         if let Endpoint::Tcp { token, .. } = &self.endpoint {
@@ -224,7 +223,7 @@ impl Gate {
             put(header::CONTENT_TYPE, "application/json", false);
         }
         if let Some(key) = &question.idempotency_key {
-            put(http::HeaderName::from_static("idempotency-key"), key, false);
+            put(HeaderName::from_static("idempotency-key"), key, false);
         }
         request
     }

@@ -230,7 +230,7 @@ async fn enable(gate: &Gate, name: &ClientName) -> Result<Answer, Fault> {
         .ask(Question::post(format!("{}/enable", path(name))))
         .await
         .map_err(|fault| unknown(fault, name))?;
-    Ok(words::changed(json, format!("client {name} is enabled")))
+    Ok(words::changed(json, &format!("client {name} is enabled")))
 }
 
 async fn sources(gate: &Gate, change: SourceChange, direction: Direction) -> Result<Answer, Fault> {

@@ -156,11 +156,24 @@ fn json(value: &Value, paper: Paper) -> String {
     }
 }
 
+/// The one token. Several are named: they were made already, and are shown only this once.
 fn bare_token(value: &Value) -> Result<String, Fault> {
-    match value.get("token").and_then(Value::as_str) {
-        Some(token) => Ok(format!("{token}\n")),
-        None => Err(Fault::refused("the answer holds no single token")
-            .hint("use `--output json`, which shows every token by its kind")),
+    if let Some(token) = value.get("token").and_then(Value::as_str) {
+        return Ok(format!("{token}\n"));
+    }
+    let tokens = value.get("tokens").and_then(Value::as_object);
+    let tokens: Vec<(&String, &str)> = tokens
+        .into_iter()
+        .flatten()
+        .filter_map(|(kind, token)| Some((kind, token.as_str()?)))
+        .collect();
+    match tokens.as_slice() {
+        [] => Err(Fault::refused("the answer of the gate holds no token")),
+        [(_, only)] => Ok(format!("{only}\n")),
+        several => Ok(several
+            .iter()
+            .map(|(kind, token)| [kind.as_str(), " ", token, "\n"].concat())
+            .collect()),
     }
 }
 
@@ -237,3 +250,6 @@ fn write_out(text: &str) -> Result<(), Fault> {
                 .hint("the change, if any, has been made; `gatectl status` shows it")
         })
 }
+
+#[cfg(test)]
+mod tests;

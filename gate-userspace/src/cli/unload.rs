@@ -14,6 +14,7 @@ use super::{
     fault::Fault,
     parse::UnloadArgs,
     print::{Answer, Block, Tone},
+    settle::Endpoint,
 };
 use crate::{admin::wire, kernel};
 
@@ -25,8 +26,9 @@ pub(super) async fn run(gate: &Gate, args: UnloadArgs) -> Result<Answer, Fault> 
     let sure = confirm(args.yes, "unloading", effect, gate.command())?;
     // Another pin directory is not that of the running gate.
     if args.pin_dir.is_none() {
+        let here = matches!(gate.endpoint(), Endpoint::Unix(_));
         match gate.ask(Question::post("/v1/unload")).await {
-            Err(fault) if fault.exit == Exit::Unreachable => {}
+            Err(fault) if fault.exit == Exit::Unreachable && here => {}
             answered => return answered.map(|json| Answer::of(json, view)),
         }
     }

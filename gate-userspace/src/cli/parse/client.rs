@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::value::{SourceArg, duration, grace};
+use super::value::{SourceArg, duration, grace, header_text};
 use crate::{
     ident::{ClientName, HostName, UpstreamName},
     scope::Rule,
@@ -103,7 +103,7 @@ pub(in crate::cli) struct ClientAdd {
     #[arg(long)]
     pub(in crate::cli) token_stdin: bool,
     /// Answer a repeated command with this key as the first one, for 10 minutes
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = header_text)]
     pub(in crate::cli) idempotency_key: Option<String>,
 }
 

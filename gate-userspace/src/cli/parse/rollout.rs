@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::value::{SourceArg, With, duration, grace};
+use super::value::{SourceArg, With, duration, grace, header_text};
 use crate::{
     admin::wire::TokenKind,
     ident::{ClientName, HostName, RolloutId, UpstreamName},
@@ -94,11 +94,11 @@ pub(in crate::cli) struct RolloutOpen {
     /// Make tokens of these kinds: rollout, model, state [default: rollout]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(in crate::cli) tokens: Vec<TokenKind>,
-    /// Read {"KIND":{"token":"...","upstream_key":"..."}} from stdin, each optional
+    /// Read `{"KIND":{"token":"...","upstream_key":"..."}}` from stdin, each optional
     #[arg(long)]
     pub(in crate::cli) secrets_stdin: bool,
     /// Answer a repeated command with this key as the first one, for 10 minutes
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = header_text)]
     pub(in crate::cli) idempotency_key: Option<String>,
 }
 
@@ -165,7 +165,7 @@ pub(in crate::cli) struct EnvArgs {
     /// Address of the gate as the sandbox sees it
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) base_url: Option<String>,
-    /// Print GATE_NAME_BASE_URL for another route of the gate too
+    /// Print `GATE_NAME_BASE_URL` for another route of the gate too
     #[arg(long, value_name = "NAME=PREFIX")]
     pub(in crate::cli) with: Vec<With>,
     /// Read the rollout's token from stdin
