@@ -396,8 +396,8 @@ fn completions_and_the_manual_know_every_command() {
     let page = stdout(&run(&gate, &["man"], ""));
     for part in [
         ".TH gatectl",
-        "GATECTL CLIENT ADD",
-        "GATECTL EXPLAIN",
+        "gatectl client add",
+        "gatectl explain",
         "--upstream-key-stdin",
     ] {
         assert!(page.replace('\\', "").contains(part), "{part}");
