@@ -15,6 +15,7 @@ mod terminal;
 
 use std::{
     io::{Read as _, Write as _},
+    net::TcpListener,
     os::unix::process::ExitStatusExt as _,
     process::{Command, Output, Stdio},
 };
@@ -358,6 +359,37 @@ fn a_gate_that_is_silent_is_not_waited_for_for_ever() {
         "{output:?}"
     );
     gate.release();
+}
+
+#[test]
+fn the_admin_token_goes_over_tcp_and_never_over_the_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        let answer = "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let socket = Gate::start(|_| Reply::json(200, &json!({"clients": [], "revision": 1})));
+    let with_token = |args: &[&str]| {
+        let mut command = command(&socket, args);
+        command.env("GATE_ADMIN_TOKEN", TOKEN).output().unwrap()
+    };
+    let output = with_token(&["client", "list", "--url", &url]);
+    assert_eq!(stderr(&output), "error: the gate answered 403 Forbidden\n");
+    assert_eq!(output.status.code(), Some(1));
+    let head = server.join().unwrap();
+    assert!(head.contains(&format!("authorization: Bearer {TOKEN}\r\n")));
+
+    assert_eq!(with_token(&["client", "list"]).status.code(), Some(0));
+    assert!(!socket.asked()[0].head.contains("authorization"));
 }
 
 /// Acceptance 172, as far as there is nothing to unload.

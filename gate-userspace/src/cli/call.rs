@@ -321,3 +321,34 @@ async fn refusal(call: Call) -> Fault {
         Err(_not_ours) => Fault::refused(format!("the gate answered {status}")).answered(status),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_reach_the_socket_is_told_why_and_what_to_type() {
+        let endpoint = Endpoint::Unix("/run/gate/admin.sock".into());
+        let gate = Gate::new(endpoint, Duration::ZERO, "gatectl status".into());
+        let rows = [
+            (
+                io::ErrorKind::PermissionDenied,
+                "`sudo -g gate gatectl status`",
+            ),
+            (io::ErrorKind::NotFound, "is gated running here?"),
+            (io::ErrorKind::ConnectionRefused, "start it again"),
+        ];
+        for (kind, want) in rows {
+            let fault = gate.cannot_reach(kind.into(), Some(Path::new("/run/gate/admin.sock")));
+            let hint = fault.hint_text().unwrap_or_default();
+            assert!(hint.contains(want), "{kind}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_never_lost() {
+        for (millis, want) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), want);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! Does not fetch or decide. Meaning is never carried by colour alone, foreign text cannot act on a
 //! terminal, and a reader that goes away early has seen enough.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::de::DeserializeOwned;
@@ -145,6 +145,11 @@ pub(super) fn streamed(event: &Value, row: &str, paper: Paper) -> Result<(), Fau
 /// Writes generated text, such as the help, the man page or a completion script.
 pub(super) fn document(text: &str) -> Result<(), Fault> {
     write_out(text)
+}
+
+/// Whether somebody looks at standard output directly.
+pub(super) fn to_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 fn json(value: &Value, paper: Paper) -> String {
