@@ -29,10 +29,7 @@ mod say;
 mod fault;
 mod exit;
 
-use std::{
-    ffi::OsString,
-    io::{self, IsTerminal as _},
-};
+use std::ffi::OsString;
 
 use clap::Parser as _;
 
@@ -65,7 +62,7 @@ fn obey(cli: Cli, command: String) -> Result<Exit, Fault> {
         &cli.globals,
         cli.command.mints_one_token(),
         &settle::process_env,
-        io::stdout().is_terminal(),
+        print::to_terminal(),
     )?;
     let gate = Gate::new(settled.endpoint, settled.timeout, command);
     let runtime = tokio::runtime::Builder::new_current_thread()

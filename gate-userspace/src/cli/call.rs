@@ -8,7 +8,7 @@ mod stream;
 use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -207,10 +207,9 @@ impl Gate {
             Endpoint::Tcp { authority, .. } => authority,
         };
         let mut put = |name, text: &str, sensitive| {
-            if let Ok(mut value) = http::HeaderValue::from_str(text) {
-                value.set_sensitive(sensitive);
-                headers.insert(name, value);
-            }
+            let mut value = HeaderValue::from_str(text).expect("parsed to be visible ASCII");
+            value.set_sensitive(sensitive);
+            headers.insert(name, value);
         };
         put(header::HOST, host, false);
         if let Endpoint::Tcp { token, .. } = &self.endpoint {
@@ -224,7 +223,7 @@ impl Gate {
             put(header::CONTENT_TYPE, "application/json", false);
         }
         if let Some(key) = &question.idempotency_key {
-            put(http::HeaderName::from_static("idempotency-key"), key, false);
+            put(HeaderName::from_static("idempotency-key"), key, false);
         }
         request
     }
@@ -320,5 +319,36 @@ async fn refusal(call: Call) -> Fault {
             }
         }
         Err(_not_ours) => Fault::refused(format!("the gate answered {status}")).answered(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_reach_the_socket_is_told_why_and_what_to_type() {
+        let endpoint = Endpoint::Unix("/run/gate/admin.sock".into());
+        let gate = Gate::new(endpoint, Duration::ZERO, "gatectl status".into());
+        let rows = [
+            (
+                io::ErrorKind::PermissionDenied,
+                "`sudo -g gate gatectl status`",
+            ),
+            (io::ErrorKind::NotFound, "is gated running here?"),
+            (io::ErrorKind::ConnectionRefused, "start it again"),
+        ];
+        for (kind, want) in rows {
+            let fault = gate.cannot_reach(kind.into(), Some(Path::new("/run/gate/admin.sock")));
+            let hint = fault.hint_text().unwrap_or_default();
+            assert!(hint.contains(want), "{kind}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_never_lost() {
+        for (millis, want) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), want);
+        }
     }
 }

@@ -40,11 +40,9 @@ pub(super) async fn run(gate: &Gate, command: ClientCommand) -> Result<Answer, F
             sources(gate, change, Direction::Remove).await
         }
         ClientCommand::Revoke(revoke) => {
-            let what = format!(
-                "revoking client `{}` ends its tokens, rollouts and streams",
-                revoke.name
-            );
-            let sure = confirm(revoke.yes, &what, gate.command())?;
+            let what = format!("revoking client `{}`", revoke.name);
+            let effect = "ends its tokens, rollouts and streams";
+            let sure = confirm(revoke.yes, &what, effect, gate.command())?;
             self::revoke(gate, &revoke, sure).await
         }
     }
@@ -232,7 +230,7 @@ async fn enable(gate: &Gate, name: &ClientName) -> Result<Answer, Fault> {
         .ask(Question::post(format!("{}/enable", path(name))))
         .await
         .map_err(|fault| unknown(fault, name))?;
-    Ok(words::changed(json, format!("client {name} is enabled")))
+    Ok(words::changed(json, &format!("client {name} is enabled")))
 }
 
 async fn sources(gate: &Gate, change: SourceChange, direction: Direction) -> Result<Answer, Fault> {

@@ -10,16 +10,26 @@ use super::{fault::Fault, say};
 pub(super) struct Confirmed(());
 
 /// Asks on the terminal unless `--yes` was given; without a terminal there is nobody to ask.
-pub(super) fn confirm(yes: bool, what: &str, command: &str) -> Result<Confirmed, Fault> {
+///
+/// `what` says what is about to be done and `effect` what that ends, as in "revoking client `x`"
+/// "ends its tokens".
+pub(super) fn confirm(
+    yes: bool,
+    what: &str,
+    effect: &str,
+    command: &str,
+) -> Result<Confirmed, Fault> {
     if yes {
         return Ok(Confirmed(()));
     }
     let stdin = io::stdin();
     if !stdin.is_terminal() || !io::stderr().is_terminal() {
-        return Err(Fault::usage(format!("{what} needs a confirmation"))
-            .hint(format!("say it on the command line: `{command} --yes`")));
+        return Err(
+            Fault::usage(format!("{what} takes a confirmation: it {effect}"))
+                .hint(format!("say it on the command line: `{command} --yes`")),
+        );
     }
-    say::ask(&format!("{what}. Go on? [y/N] "));
+    say::ask(&format!("{what} {effect}. Go on? [y/N] "));
     let mut line = String::new();
     stdin
         .lock()

@@ -102,15 +102,21 @@ fn line(ring: &RingVerdict) -> Block {
     } else {
         Tone::Bad
     };
-    let mut text = format!("{:10}  {:6}  {}", ring.ring, ring.verdict, ring.reason);
-    if !ring.matched.is_empty() {
-        text.push_str(&format!("; matches {}", ring.matched));
-    }
-    if !ring.interface.is_empty() {
+    let matched = if ring.matched.is_empty() {
+        String::new()
+    } else {
+        format!("; matches {}", ring.matched)
+    };
+    let place = if ring.interface.is_empty() {
+        String::new()
+    } else {
         let hook = [ring.hook.as_str(), ring.mode.as_str()].join(" ");
-        let by = words::because(hook.trim());
-        text.push_str(&format!("; on {}{by}", ring.interface));
-    }
+        format!("; on {}{}", ring.interface, words::because(hook.trim()))
+    };
+    let text = format!(
+        "{:10}  {:6}  {}{matched}{place}",
+        ring.ring, ring.verdict, ring.reason
+    );
     Block::line(tone, text)
 }
 
@@ -132,7 +138,11 @@ fn hex_digits(text: &str) -> Result<String, Fault> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("a nibble is below 16");
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ async fn set(gate: &Gate, set: &KeySet) -> Result<Answer, Fault> {
         .map_err(|fault| client::unknown(fault, &set.name))?;
     Ok(words::changed(
         json,
-        format!("client {} has its new upstream key", set.name),
+        &format!("client {} has its new upstream key", set.name),
     ))
 }
 

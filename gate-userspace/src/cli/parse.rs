@@ -58,7 +58,7 @@ pub(super) struct Globals {
         help_heading = "Global options"
     )]
     pub(super) output: Option<Output>,
-    /// Admin socket [default: $GATE_SOCKET, else /run/gate/admin.sock]
+    /// Admin socket [default: `$GATE_SOCKET`, else `/run/gate/admin.sock`]
     #[arg(
         long,
         value_name = "PATH",
@@ -66,7 +66,7 @@ pub(super) struct Globals {
         help_heading = "Global options"
     )]
     pub(super) socket: Option<PathBuf>,
-    /// Admin API over TCP, with the token in $GATE_ADMIN_TOKEN; http:// only to loopback
+    /// Admin API over TCP, with the token in `$GATE_ADMIN_TOKEN`; plain http only to loopback
     #[arg(
         long,
         value_name = "URL",

@@ -3,7 +3,7 @@
 //! Does not fetch or decide. Meaning is never carried by colour alone, foreign text cannot act on a
 //! terminal, and a reader that goes away early has seen enough.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::de::DeserializeOwned;
@@ -147,6 +147,11 @@ pub(super) fn document(text: &str) -> Result<(), Fault> {
     write_out(text)
 }
 
+/// Whether somebody looks at standard output directly.
+pub(super) fn to_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 fn json(value: &Value, paper: Paper) -> String {
     let text = format!("{value:#}\n");
     if paper.terminal {
@@ -156,11 +161,24 @@ fn json(value: &Value, paper: Paper) -> String {
     }
 }
 
+/// The one token. Several are named: they were made already, and are shown only this once.
 fn bare_token(value: &Value) -> Result<String, Fault> {
-    match value.get("token").and_then(Value::as_str) {
-        Some(token) => Ok(format!("{token}\n")),
-        None => Err(Fault::refused("the answer holds no single token")
-            .hint("use `--output json`, which shows every token by its kind")),
+    if let Some(token) = value.get("token").and_then(Value::as_str) {
+        return Ok(format!("{token}\n"));
+    }
+    let tokens = value.get("tokens").and_then(Value::as_object);
+    let tokens: Vec<(&String, &str)> = tokens
+        .into_iter()
+        .flatten()
+        .filter_map(|(kind, token)| Some((kind, token.as_str()?)))
+        .collect();
+    match tokens.as_slice() {
+        [] => Err(Fault::refused("the answer of the gate holds no token")),
+        [(_, only)] => Ok(format!("{only}\n")),
+        several => Ok(several
+            .iter()
+            .map(|(kind, token)| [kind.as_str(), " ", token, "\n"].concat())
+            .collect()),
     }
 }
 
@@ -237,3 +255,6 @@ fn write_out(text: &str) -> Result<(), Fault> {
                 .hint("the change, if any, has been made; `gatectl status` shows it")
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! `gatectl rollout`: sandboxed runs, one or thousands at once.
 
-use std::{collections::BTreeMap, io::Read as _, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -18,9 +18,6 @@ use crate::{
     admin::wire::{self, TokenKind, TokenWish},
     ident::RolloutId,
 };
-
-/// A bulk file larger than this is a mistake: a hundred thousand rollouts fit.
-const LARGEST_FILE: u64 = 64 * 1024 * 1024;
 
 pub(super) async fn run(gate: &Gate, command: RolloutCommand) -> Result<Answer, Fault> {
     match command {
@@ -42,7 +39,10 @@ pub(super) async fn run(gate: &Gate, command: RolloutCommand) -> Result<Answer, 
         RolloutCommand::Drain(named) => {
             let question = Question::post(format!("{}/drain", path(&named.id)));
             let json = gate.ask(question).await.map_err(unknown)?;
-            Ok(words::changed(json, format!("rollout {} drains", named.id)))
+            Ok(words::changed(
+                json,
+                &format!("rollout {} drains", named.id),
+            ))
         }
         RolloutCommand::Close(close) => self::close(gate, close).await,
     }
@@ -179,14 +179,11 @@ fn read_bulk(file: &Path) -> Result<Value, Fault> {
     let value = if file == Path::new("-") {
         secret_input::json_from_stdin(what)?
     } else {
-        let cannot = |cause: std::io::Error| {
-            Fault::refused(format!("cannot read {}", file.display())).because(cause)
-        };
-        let mut text = zeroize::Zeroizing::new(String::new());
-        std::fs::File::open(file)
-            .and_then(|file| file.take(LARGEST_FILE).read_to_string(&mut text))
-            .map_err(cannot)?;
-        secret_input::json_from(&text, what, &file.display().to_string())?
+        let place = file.display().to_string();
+        let opened = std::fs::File::open(file)
+            .map_err(|cause| Fault::refused(format!("cannot read {place}")).because(cause))?;
+        let text = secret_input::read_from(opened, &place)?;
+        secret_input::json_from(&text, what, &place)?
     };
     match value {
         Value::Array(rollouts) => Ok(json!({ "rollouts": rollouts })),

@@ -5,11 +5,14 @@
 //! history. So there is no flag that takes a secret, only flags that say where it comes from. The
 //! text is wiped on drop and never repeated in an error.
 
+mod hidden;
+
 use std::io::{self, IsTerminal as _, Read as _};
 
-use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use serde_json::Value;
 use zeroize::Zeroizing;
+
+use hidden::Hidden;
 
 use super::{fault::Fault, say};
 use crate::admin::wire::Secret;
@@ -21,9 +24,10 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 pub(super) fn from_stdin(what: &str) -> Result<Secret, Fault> {
     let stdin = io::stdin();
     let text = if stdin.is_terminal() {
+        // Hidden before it is asked for: what is typed early must not show either.
+        let hidden = Hidden::start(&stdin)?;
         say::ask(&format!("{what}: "));
-        let hidden = NoEcho::start(&stdin)?;
-        let line = read_line(&stdin);
+        let line = hidden.read_line();
         drop(hidden);
         say::end_line();
         line?
@@ -76,48 +80,20 @@ fn present(text: &str, what: &str, place: &str) -> Result<Secret, Fault> {
 }
 
 fn read_all() -> Result<Zeroizing<String>, Fault> {
+    read_from(io::stdin().lock(), "stdin")
+}
+
+/// The whole text; a longer one is refused, not cut.
+pub(super) fn read_from(from: impl io::Read, place: &str) -> Result<Zeroizing<String>, Fault> {
     let mut text = Zeroizing::new(String::new());
-    io::stdin()
-        .lock()
-        .take(LONGEST)
+    let length = from
+        .take(LONGEST + 1)
         .read_to_string(&mut text)
-        .map_err(|cause| Fault::refused("cannot read stdin").because(cause))?;
-    Ok(text)
-}
-
-fn read_line(stdin: &io::Stdin) -> Result<Zeroizing<String>, Fault> {
-    let mut line = Zeroizing::new(String::new());
-    stdin
-        .read_line(&mut line)
-        .map_err(|cause| Fault::refused("cannot read the terminal").because(cause))?;
-    Ok(line)
-}
-
-/// Typed characters stay off the screen while this lives.
-struct NoEcho<'a> {
-    terminal: &'a io::Stdin,
-    before: Termios,
-}
-
-impl<'a> NoEcho<'a> {
-    fn start(terminal: &'a io::Stdin) -> Result<Self, Fault> {
-        let cannot = |cause: nix::Error| {
-            Fault::refused("cannot turn the terminal's echo off")
-                .because(cause)
-                .hint("pipe the secret in: `pass show provider/key | gatectl ...`")
-        };
-        let before = tcgetattr(terminal).map_err(cannot)?;
-        let mut silent = before.clone();
-        silent.local_flags.remove(LocalFlags::ECHO);
-        silent.local_flags.remove(LocalFlags::ECHONL);
-        tcsetattr(terminal, SetArg::TCSAFLUSH, &silent).map_err(cannot)?;
-        Ok(Self { terminal, before })
-    }
-}
-
-impl Drop for NoEcho<'_> {
-    fn drop(&mut self) {
-        let _gone = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
+        .map_err(|cause| Fault::refused(format!("cannot read {place}")).because(cause))?;
+    if u64::try_from(length).is_ok_and(|length| length <= LONGEST) {
+        Ok(text)
+    } else {
+        Err(Fault::refused(format!("{place} holds more than 64 MiB")))
     }
 }
 

@@ -130,9 +130,17 @@ fn tcp(url: &str, token: Option<String>) -> Result<Endpoint, Fault> {
             "set it: `read -rs {ADMIN_TOKEN} && export {ADMIN_TOKEN}`"
         ))
     })?;
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            Fault::usage(format!("${ADMIN_TOKEN} does not hold a token")).hint(format!(
+                "set it again: `read -rs {ADMIN_TOKEN} && export {ADMIN_TOKEN}`"
+            )),
+        );
+    }
     Ok(Endpoint::Tcp {
         authority: authority.as_str().to_owned(),
-        token: Secret::new(token.trim().to_owned()),
+        token: Secret::new(token.to_owned()),
     })
 }
 

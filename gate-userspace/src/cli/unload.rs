@@ -14,19 +14,21 @@ use super::{
     fault::Fault,
     parse::UnloadArgs,
     print::{Answer, Block, Tone},
+    settle::Endpoint,
 };
-use crate::admin::wire;
+use crate::{admin::wire, kernel};
 
 /// As in the settings of the daemon.
 const PIN_DIR: &str = "/sys/fs/bpf/gate";
 
 pub(super) async fn run(gate: &Gate, args: UnloadArgs) -> Result<Answer, Fault> {
-    let what = "unloading opens every gated and guarded port to everybody";
-    let sure = confirm(args.yes, what, gate.command())?;
+    let effect = "opens every gated and guarded port to everybody";
+    let sure = confirm(args.yes, "unloading", effect, gate.command())?;
     // Another pin directory is not that of the running gate.
     if args.pin_dir.is_none() {
+        let here = matches!(gate.endpoint(), Endpoint::Unix(_));
         match gate.ask(Question::post("/v1/unload")).await {
-            Err(fault) if fault.exit == Exit::Unreachable => {}
+            Err(fault) if fault.exit == Exit::Unreachable && here => {}
             answered => return answered.map(|json| Answer::of(json, view)),
         }
     }
@@ -47,10 +49,20 @@ fn from_kernel(pin_dir: &Path, command: &str, _sure: Confirmed) -> Result<Vec<Pa
                 .hint(format!("`sudo {command}`")),
         );
     }
-    Err(Fault::refused(format!(
-        "cannot unload what is pinned in {} without a running gate",
-        pin_dir.display()
-    )))
+    kernel::unload(pin_dir)
+        .map(|unloaded| unloaded.pins)
+        .map_err(|cause| {
+            let hint = cause.hint();
+            let fault = Fault::refused(format!(
+                "cannot unload what is pinned in {}",
+                pin_dir.display()
+            ))
+            .because(cause);
+            match hint {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            }
+        })
 }
 
 fn view(unloaded: wire::Unloaded) -> Vec<Block> {

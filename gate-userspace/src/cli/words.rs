@@ -87,7 +87,7 @@ pub(super) fn rotated(json: Value) -> Answer {
 }
 
 /// A change that has nothing to show but that it was made.
-pub(super) fn changed(json: Value, done: String) -> Answer {
+pub(super) fn changed(json: Value, done: &str) -> Answer {
     Answer::of(json, |changed: wire::Changed| {
         vec![Block::line(
             Tone::Good,

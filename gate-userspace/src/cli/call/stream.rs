@@ -101,8 +101,10 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_refused() {
-        let mut decoder = Decoder::default();
-        decoder.buffer = vec![b'x'; LONGEST_EVENT + 1];
+        let mut decoder = Decoder {
+            buffer: vec![b'x'; LONGEST_EVENT + 1],
+            data: String::new(),
+        };
         assert!(decoder.event().is_err());
     }
 }

@@ -4,14 +4,15 @@ use super::*;
 
 fn args(more: &[&str]) -> EnvArgs {
     use clap::Parser as _;
-    let argv = ["gatectl", "env", "r-1"].iter().chain(more);
-    match crate::cli::parse::Cli::try_parse_from(argv)
-        .unwrap()
-        .command
-    {
-        crate::cli::parse::Command::Env(args) => args,
-        other => panic!("{other:?}"),
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: EnvArgs,
     }
+
+    let line = ["env", "r-1"].iter().chain(more);
+    Line::try_parse_from(line).unwrap().args
 }
 
 fn door(base: Option<&str>, candidates: &[&str]) -> Door {

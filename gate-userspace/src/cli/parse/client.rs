@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::value::{SourceArg, duration, grace};
+use super::value::{SourceArg, duration, grace, header_text};
 use crate::{
     ident::{ClientName, HostName, UpstreamName},
     scope::Rule,
@@ -58,6 +58,7 @@ Example:
     reason = "each is one flag of the documented command line"
 )]
 pub(in crate::cli) struct ClientAdd {
+    /// Name of the client
     pub(in crate::cli) name: ClientName,
     /// Address or network that may call; `lo` for callers on this host
     #[arg(long = "source", value_name = "CIDR[@IFACE]")]
@@ -102,17 +103,19 @@ pub(in crate::cli) struct ClientAdd {
     #[arg(long)]
     pub(in crate::cli) token_stdin: bool,
     /// Answer a repeated command with this key as the first one, for 10 minutes
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = header_text)]
     pub(in crate::cli) idempotency_key: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ClientNamed {
+    /// Name of the client
     pub(in crate::cli) name: ClientName,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ClientRenew {
+    /// Name of the client
     pub(in crate::cli) name: ClientName,
     /// Time from now
     #[arg(long, value_name = "DUR", value_parser = duration)]
@@ -121,6 +124,7 @@ pub(in crate::cli) struct ClientRenew {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ClientRotate {
+    /// Name of the client
     pub(in crate::cli) name: ClientName,
     /// How long the old token stays good beside the new one [default: 0s]
     #[arg(long, value_name = "DUR", value_parser = grace)]
@@ -142,6 +146,7 @@ pub(in crate::cli) enum SourceCommand {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SourceChange {
+    /// Name of the client
     pub(in crate::cli) name: ClientName,
     /// Address or network, or `lo`
     #[arg(
@@ -159,6 +164,7 @@ pub(in crate::cli) struct SourceChange {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ClientRevoke {
+    /// Name of the client
     pub(in crate::cli) name: ClientName,
     /// Wait until every host has acknowledged [default without DUR: 30s]
     #[arg(

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::value::{SourceArg, With, duration, grace};
+use super::value::{SourceArg, With, duration, grace, header_text};
 use crate::{
     admin::wire::TokenKind,
     ident::{ClientName, HostName, RolloutId, UpstreamName},
@@ -48,6 +48,7 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutOpen {
+    /// Id of the rollout: 1 to 128 of A-Z a-z 0-9 . _ : -
     #[arg(required_unless_present = "from", conflicts_with = "from")]
     pub(in crate::cli) id: Option<RolloutId>,
     /// Client that the rollout belongs to
@@ -93,11 +94,11 @@ pub(in crate::cli) struct RolloutOpen {
     /// Make tokens of these kinds: rollout, model, state [default: rollout]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(in crate::cli) tokens: Vec<TokenKind>,
-    /// Read {"KIND":{"token":"...","upstream_key":"..."}} from stdin, each optional
+    /// Read `{"KIND":{"token":"...","upstream_key":"..."}}` from stdin, each optional
     #[arg(long)]
     pub(in crate::cli) secrets_stdin: bool,
     /// Answer a repeated command with this key as the first one, for 10 minutes
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = header_text)]
     pub(in crate::cli) idempotency_key: Option<String>,
 }
 
@@ -110,11 +111,13 @@ pub(in crate::cli) struct RolloutList {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutNamed {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
 }
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutRenew {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
     /// Time from now
     #[arg(long, value_name = "DUR", value_parser = duration)]
@@ -123,6 +126,7 @@ pub(in crate::cli) struct RolloutRenew {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutRotate {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
     /// How long the old tokens stay good beside the new ones [default: 0s]
     #[arg(long, value_name = "DUR", value_parser = grace)]
@@ -131,6 +135,7 @@ pub(in crate::cli) struct RolloutRotate {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutClose {
+    /// Ids of the rollouts
     #[arg(required_unless_present = "client", conflicts_with = "client")]
     pub(in crate::cli) ids: Vec<RolloutId>,
     /// Close rollouts of this client; needs --all
@@ -152,6 +157,7 @@ pub(in crate::cli) struct RolloutClose {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct EnvArgs {
+    /// Id of the rollout
     pub(in crate::cli) id: RolloutId,
     /// Syntax of the variables [default: shell, or json with --output json]
     #[arg(long, value_enum)]
@@ -159,7 +165,7 @@ pub(in crate::cli) struct EnvArgs {
     /// Address of the gate as the sandbox sees it
     #[arg(long, value_name = "URL")]
     pub(in crate::cli) base_url: Option<String>,
-    /// Print GATE_NAME_BASE_URL for another route of the gate too
+    /// Print `GATE_NAME_BASE_URL` for another route of the gate too
     #[arg(long, value_name = "NAME=PREFIX")]
     pub(in crate::cli) with: Vec<With>,
     /// Read the rollout's token from stdin

@@ -26,6 +26,7 @@ Example:
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct KeySet {
+    /// Name of the client
     pub(in crate::cli) name: ClientName,
     /// Read the key from this environment variable, not from stdin
     #[arg(long, value_name = "NAME")]
@@ -50,6 +51,7 @@ pub(in crate::cli) enum InterfaceCommand {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InterfaceSet {
+    /// Name of the interface
     pub(in crate::cli) name: String,
     /// Where frames are judged
     #[arg(long, value_enum)]
@@ -78,6 +80,7 @@ pub(in crate::cli) struct UnloadArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CompletionsArgs {
+    /// Shell that reads it
     pub(in crate::cli) shell: clap_complete::Shell,
 }
 

@@ -89,6 +89,7 @@ fn lines_that_cannot_mean_anything_are_refused() {
         "client add x --ttl 0s",
         "client add x --ttl 3600",
         "client add x --scope /v1",
+        "client add x --idempotency-key ü",
         "client renew x",
         "client source add x",
         "rollout open r",

@@ -63,6 +63,15 @@ impl FromStr for With {
     }
 }
 
+/// What may stand in a header: visible ASCII, and not too much of it.
+pub(super) fn header_text(text: &str) -> Result<String, String> {
+    if (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err("it must be 1 to 255 visible ASCII characters".to_owned())
+    }
+}
+
 /// `90s`, `15m`, `1h 30m`; never nothing.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|cause| cause.to_string())?;

@@ -69,7 +69,12 @@ fn plain_http_leaves_this_host_never() {
 
 #[test]
 fn a_url_without_a_token_is_refused() {
-    for env in [&[][..], &[(ADMIN_TOKEN, "")]] {
+    for env in [
+        &[][..],
+        &[(ADMIN_TOKEN, "")],
+        &[(ADMIN_TOKEN, " ")],
+        &[(ADMIN_TOKEN, "a b")],
+    ] {
         let fault = settled(&url("http://127.0.0.1:8766"), env).unwrap_err();
         assert!(fault.to_string().contains(ADMIN_TOKEN), "{fault}");
     }
