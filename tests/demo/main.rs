@@ -56,8 +56,8 @@ async fn demonstrate(format: Format) -> anyhow::Result<bool> {
         Uid::effective().is_root(),
         "the demo makes networks: run it as root"
     );
-    let mut report = Report::new(format)?;
     let mut scene = Scene::set().await.context("set up the demo")?;
+    let mut report = Report::new(format)?;
     checks::all(&mut scene, &mut report).await?;
     report.finish()
 }

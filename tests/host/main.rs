@@ -6,6 +6,8 @@
 
 mod site;
 
+mod attached;
+
 mod start;
 
 mod packet;

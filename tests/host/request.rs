@@ -68,7 +68,8 @@ async fn printed_environment_holds_no_provider_key() {
     let caller = &site.net.callers[0];
     let token = site.open("r-1", caller).await;
     for format in ["shell", "json", "docker"] {
-        let env = format!("env r-1 --format {format} --token-stdin");
+        let base_url = format!("http://{}", caller.gate4());
+        let env = format!("env r-1 --format {format} --base-url {base_url} --token-stdin");
         let printed = site.gated.ctl().run(&env, &token).await.unwrap();
         assert_eq!(printed.status, Some(0), "{format}: {printed:?}");
         assert!(!printed.stdout.contains(UPSTREAM_KEY), "{format}");

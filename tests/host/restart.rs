@@ -2,7 +2,8 @@
 
 use harness::probe::Syn;
 
-use crate::site::site;
+use crate::attached::{pins, programs};
+use crate::site::{Site, site};
 
 /// Acceptance 28 and 160.
 #[tokio::test]
@@ -11,20 +12,9 @@ async fn killed_gate_stays_shut_to_strangers_and_is_taken_up_again() {
         return;
     };
     let token = site.open("r-1", &site.net.callers[0]).await;
-    let programs = |site: &crate::site::Site| {
-        let listing = site
-            .net
-            .host
-            .command("ip")
-            .args(["-details", "link"])
-            .output()
-            .unwrap();
-        String::from_utf8(listing.stdout)
-            .unwrap()
-            .matches("prog/")
-            .count()
-    };
-    let before = programs(&site);
+    let kernel = |site: &Site| (programs(&site.net.host), pins(&site.net.host));
+    let before = kernel(&site);
+    assert!(!before.0.is_empty() && !before.1.is_empty(), "{before:?}");
     site.gated.kill().unwrap();
     assert_eq!(site.net.callers[1].knock().await, Syn::Silent);
     // The listed caller is let through to a host on which nobody listens.
@@ -32,5 +22,5 @@ async fn killed_gate_stays_shut_to_strangers_and_is_taken_up_again() {
     site.gated.restart().await.unwrap();
     assert_eq!(site.net.callers[1].knock().await, Syn::Silent);
     assert_eq!(site.net.callers[0].chat("r-1", &token).await.status, 200);
-    assert_eq!(programs(&site), before);
+    assert_eq!(kernel(&site), before);
 }

@@ -1,38 +1,15 @@
 //! What gated starts as, and what it refuses to start as.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Command;
 
 use harness::client::Call;
 use harness::gated::{Launch, Refused};
-use harness::netns::Namespace;
 use harness::probe::{Syn, syn};
 
+use crate::attached::{pins, programs};
 use crate::site::{net, site};
 
-/// Every program the kernel has attached to an interface there.
-fn attached(host: &Namespace) -> Vec<String> {
-    let listing = host
-        .command("ip")
-        .args(["-details", "link"])
-        .output()
-        .unwrap();
-    let listing = String::from_utf8(listing.stdout).unwrap();
-    listing
-        .lines()
-        .filter(|line| line.contains("prog/"))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn pins(host: &Namespace) -> String {
-    let mut find: Command = host.command("find");
-    let found = find
-        .args(["/sys/fs/bpf", "-path", "*gate*"])
-        .output()
-        .unwrap();
-    String::from_utf8(found.stdout).unwrap()
-}
+const NOTHING: [String; 0] = [];
 
 fn assert_refused(refused: &Refused, case: &str) {
     assert_eq!(refused.status, Some(78), "{case}: {}", refused.log);
@@ -70,8 +47,8 @@ async fn public_bind_without_sources_is_refused_with_nothing_attached() {
     ] {
         let launch = Launch::on(&net.host).flag("--listen", format!("{address}:8765"));
         assert_refused(&launch.refused().await.unwrap(), address);
-        assert_eq!(attached(&net.host), Vec::<String>::new(), "{address}");
-        assert_eq!(pins(&net.host), "", "{address}");
+        assert_eq!(programs(&net.host), NOTHING, "{address}");
+        assert_eq!(pins(&net.host), NOTHING, "{address}");
         assert_eq!(net.callers[0].knock().await, Syn::Refused, "{address}");
     }
 }
@@ -135,7 +112,7 @@ async fn busy_port_is_one_clear_error() {
         refused.log
     );
     assert!(refused.log.contains("in use"), "{}", refused.log);
-    assert_eq!(attached(&net.host), Vec::<String>::new());
+    assert_eq!(programs(&net.host), NOTHING);
 }
 
 /// Acceptance 172.
@@ -149,7 +126,7 @@ async fn unload_without_a_daemon_leaves_nothing_and_sigterm_leaves_it_shut() {
     assert_eq!(caller.knock().await, Syn::Silent);
     let unload = site.gated.ctl().run("unload --yes", "").await.unwrap();
     assert_eq!(unload.status, Some(0), "{}{}", unload.stdout, unload.stderr);
-    assert_eq!(pins(&site.net.host), "");
-    assert_eq!(attached(&site.net.host), Vec::<String>::new());
+    assert_eq!(pins(&site.net.host), NOTHING);
+    assert_eq!(programs(&site.net.host), NOTHING);
     assert_eq!(syn(&caller.place, caller.gate4()).await, Syn::Refused);
 }

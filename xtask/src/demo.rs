@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::{
-    build::{self, Profile},
+    build::Programs,
     child::Child,
     say,
     setup::{self, Purpose},
@@ -39,10 +39,12 @@ enum Output {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let kit = setup::ensure(Purpose::Build)?;
-    let programs = build::programs(&kit, Profile::Debug)?;
-    kit.cargo()
-        .args(["build", "--package", "gate-tests", "--bin", "gate-demo"])
+    // In one go: built apart, they would differ in the features of shared dependencies.
+    let cargo = kit.cargo().args(["build", "--bins"]);
+    cargo
+        .args(["--package", "gate-userspace", "--package", "gate-tests"])
         .run()?;
+    let programs = Programs::in_folder("debug");
     let output = match args.output {
         Output::Table => "table",
         Output::Json => "json",
