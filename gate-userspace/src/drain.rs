@@ -15,26 +15,24 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Runs a task until it ends or [`Self::stop`] is called.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    /// Runs a task until it ends by itself, which it does soon after [`Self::last_word`].
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that spawns"
+    )]
     pub fn spawn<F>(&self, name: &'static str, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let stop = self.stop.clone();
-        let until_stopped = async move {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {}
-                () = future => {}
-            }
-        };
-        tokio::spawn(self.tracker.track_future(until_stopped.instrument(debug_span!("task", name))));
+        tokio::spawn(
+            self.tracker
+                .track_future(future.instrument(debug_span!("task", name))),
+        );
     }
 
-    /// Resolves when the tasks are told to stop.
-    pub fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.stop.clone().cancelled_owned()
+    /// Cancelled when the tasks are told to stop.
+    pub fn last_word(&self) -> CancellationToken {
+        self.stop.clone()
     }
 
     /// Tells all tasks to stop and waits for them, but not longer than `patience`.
@@ -43,6 +41,8 @@ impl Tasks {
     pub async fn stop(&self, patience: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(patience, self.tracker.wait())
+            .await
+            .is_ok()
     }
 }

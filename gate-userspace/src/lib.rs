@@ -27,3 +27,6 @@ pub mod control;
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod drain;
+pub mod telemetry;
+pub mod app;

@@ -16,7 +16,11 @@ use crate::config::{Log, LogFormat};
 
 /// Starts the log of this process. Later calls change nothing.
 pub fn start(log: Log) {
-    let access = if log.access { LevelFilter::INFO } else { LevelFilter::OFF };
+    let access = if log.access {
+        LevelFilter::INFO
+    } else {
+        LevelFilter::OFF
+    };
     // Foreign crates speak of their own connections and frames: only at their warnings do we listen.
     let targets = Targets::new()
         .with_default(log.level.min(Level::WARN))

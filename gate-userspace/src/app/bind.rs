@@ -3,17 +3,15 @@
 //! A bound socket that does not listen answers nobody, so there is no moment in which the port is
 //! open and unguarded.
 
-use std::{
-    io,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::StartError;
-use crate::settings::{Listen, ListenAt};
+use crate::{
+    proxy::listen::{Bound, BoundSocket},
+    settings::{Listen, ListenAt},
+};
 
 /// Tries to take a busy port, and the pause between two: a predecessor may be on its way out.
 const TRIES: u32 = 5;
@@ -31,23 +29,58 @@ pub(super) fn take(listen: &Listen) -> Result<Taken, StartError> {
     let mut tries = 1;
     loop {
         match attempt(&listen.at) {
-            Ok(socket) => return Ok(Taken { socket, listen: listen.clone() }),
+            Ok(socket) => {
+                return Ok(Taken {
+                    socket,
+                    listen: listen.clone(),
+                });
+            }
             Err(cause) if cause.kind() == io::ErrorKind::AddrInUse && tries < TRIES => {
                 tries += 1;
                 std::thread::sleep(PAUSE);
             }
-            Err(cause) => return Err(StartError::Bind { at: listen.at.to_string(), cause }),
+            Err(cause) => {
+                return Err(StartError::Bind {
+                    at: listen.at.to_string(),
+                    cause,
+                });
+            }
         }
     }
 }
 
 impl Taken {
     /// Opens it.
-    pub(super) fn listen(self) -> Result<(Socket, Listen), StartError> {
-        let failed = |cause| StartError::Bind { at: self.listen.at.to_string(), cause };
+    pub(super) fn listen(self) -> Result<Bound, StartError> {
+        let failed = |cause| StartError::Bind {
+            at: self.listen.at.to_string(),
+            cause,
+        };
         self.socket.listen(BACKLOG).map_err(failed)?;
         self.socket.set_nonblocking(true).map_err(failed)?;
-        Ok((self.socket, self.listen))
+        let socket = match self.listen.at {
+            ListenAt::Tcp(_) => BoundSocket::Tcp(self.socket.into()),
+            ListenAt::Unix(_) => BoundSocket::Unix(std::os::fd::OwnedFd::from(self.socket).into()),
+        };
+        Ok(Bound {
+            listen: self.listen,
+            socket,
+        })
+    }
+}
+
+/// Where it listens, a port that the system chose included.
+pub(super) fn address(bound: &Bound) -> String {
+    match tcp(bound) {
+        Some(address) => address.to_string(),
+        None => bound.listen.at.to_string(),
+    }
+}
+
+pub(super) fn tcp(bound: &Bound) -> Option<SocketAddr> {
+    match &bound.socket {
+        BoundSocket::Tcp(listener) => listener.local_addr().ok(),
+        BoundSocket::Unix(_) => None,
     }
 }
 
@@ -84,14 +117,16 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::settings::ListenSources;
-    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::net::{TcpListener, TcpStream};
 
     /// Acceptance 11.
     #[test]
     fn a_busy_port_is_one_clear_error() {
         let holder = TcpListener::bind("127.0.0.1:0").unwrap();
         let error = take(&at(holder.local_addr().unwrap())).unwrap_err();
-        assert!(matches!(&error, StartError::Bind { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse));
+        assert!(
+            matches!(&error, StartError::Bind { cause, .. } if cause.kind() == io::ErrorKind::AddrInUse)
+        );
         assert!(error.hint().contains("ss -ltnp"), "{}", error.hint());
     }
 
@@ -100,7 +135,7 @@ mod tests {
         let taken = take(&at("127.0.0.1:0".parse().unwrap())).unwrap();
         let address = taken.socket.local_addr().unwrap().as_socket().unwrap();
         assert!(TcpStream::connect(address).is_err());
-        let (_socket, _listen) = taken.listen().unwrap();
+        let _bound = taken.listen().unwrap();
         assert!(TcpStream::connect(address).is_ok());
     }
 

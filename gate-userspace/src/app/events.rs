@@ -13,11 +13,15 @@ use crate::{
 
 pub(super) fn follow(tasks: &Tasks, ring: &Ring, events: &Events, clock: Clock) {
     let Some(agent) = ring.agent() else { return };
-    let (mut seen, events) = (agent.events(), events.clone());
+    let (mut seen, events, stop) = (agent.events(), events.clone(), tasks.last_word());
     tasks.spawn("packet events", async move {
         loop {
-            match seen.recv().await {
-                Ok(drop) => events.emit(event(&drop, &clock)),
+            let next = tokio::select! {
+                () = stop.cancelled() => return,
+                next = seen.recv() => next,
+            };
+            match next {
+                Ok(drop) => events.emit(event(drop, &clock)),
                 Err(RecvError::Lagged(missed)) => warn!(missed, "packet events were missed"),
                 Err(RecvError::Closed) => return,
             }
@@ -25,13 +29,29 @@ pub(super) fn follow(tasks: &Tasks, ring: &Ring, events: &Events, clock: Clock) 
     });
 }
 
-fn event(drop: &DropEvent, clock: &Clock) -> Event {
+fn event(drop: DropEvent, clock: &Clock) -> Event {
+    let shown = |address: std::net::IpAddr| address.to_string();
+    let (source, interface) = (drop.source.map(shown), drop.interface);
+    if drop.uncovered {
+        let place = interface.as_deref().unwrap_or("an unknown interface");
+        let from = source.as_deref().unwrap_or("an unknown source");
+        let message = format!(
+            "only the socket lookup saw {from} on {place} ({}): that interface is not covered, or \
+             its port was rewritten on the way",
+            drop.reason
+        );
+        return Event::Alarm {
+            at: clock.now(),
+            kind: "uncovered".to_owned(),
+            message,
+        };
+    }
     Event::Drop {
         at: clock.now(),
         ring: "packet",
-        reason: drop.reason.clone(),
-        source: drop.source.to_string(),
-        interface: drop.interface.clone(),
-        port: drop.port,
+        reason: drop.reason,
+        source: source.unwrap_or_default(),
+        interface: interface.unwrap_or_default(),
+        port: drop.port.unwrap_or(0),
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{config::Refused, kernel::KernelError, secret::MasterKeyError, store::StoreError};
+use crate::{
+    admin::ListenError, config::Refused, control, kernel::KernelError, secret::MasterKeyError,
+    store::StoreError,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -36,8 +39,14 @@ pub enum StartError {
     Kernel(#[source] KernelError),
     #[error("open the store")]
     Store(#[from] StoreError),
-    #[error("start a thread")]
+    #[error("open the admin socket")]
+    Admin(#[from] ListenError),
+    #[error("bring the rings to what the store remembers")]
+    Control(#[from] control::StartError),
+    #[error("start a thread or runtime")]
     Thread(#[source] io::Error),
+    #[error("write to standard output")]
+    Output(#[source] io::Error),
 }
 
 impl StartError {
@@ -45,10 +54,16 @@ impl StartError {
         match self {
             Self::Refused(refused) => refused.hint(),
             Self::Running { run_dir } => {
-                format!("stop it first, or give this one a `--run-dir` other than {}", run_dir.display())
+                format!(
+                    "stop it first, or give this one a `--run-dir` other than {}",
+                    run_dir.display()
+                )
             }
             Self::Path { path, .. } => {
-                format!("may this user write there? try `ls -ld {}`, or `--state-dir` and `--run-dir`", path.display())
+                format!(
+                    "may this user write there? try `ls -ld {}`, or `--state-dir` and `--run-dir`",
+                    path.display()
+                )
             }
             Self::Bind { at, cause } => match cause.kind() {
                 io::ErrorKind::AddrInUse => {
@@ -60,13 +75,25 @@ impl StartError {
                 _ => "is that an address of this host? `ip -br address` lists them".into(),
             },
             Self::MasterKey { .. } => {
-                "restore the file from its backup; without it the stored upstream keys stay shut".into()
+                "restore the file from its backup; without it the stored upstream keys stay shut"
+                    .into()
             }
             Self::OpenKeyFile { path, .. } => format!("chmod 600 {}", path.display()),
             Self::Itself { .. } => "give the address of the interception server or provider".into(),
-            Self::Kernel(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-            Self::Thread(_) => "is there memory, and room for another thread? try `ulimit -u`".into(),
+            Self::Kernel(error) => error.hint().unwrap_or_else(|| {
+                "`--kernel prefer` starts without the packet ring, and says so".into()
+            }),
+            Self::Store(_) => "`gated --print-config` shows which store; restore it from a backup \
+                               if it is damaged"
+                .into(),
+            Self::Admin(_) => {
+                "stop the other gate, or give this one a `--run-dir` of its own".into()
+            }
+            Self::Control(_) => "`gatectl status` and the log of the last run say more".into(),
+            Self::Output(_) => "is the reader gone?".into(),
+            Self::Thread(_) => {
+                "is there memory, and room for another thread? try `ulimit -u`".into()
+            }
         }
     }
 }

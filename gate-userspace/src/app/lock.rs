@@ -18,11 +18,25 @@ pub(super) struct Lock(#[expect(dead_code, reason = "held for its drop")] Flock<
 pub(super) fn take(run_dir: &Path) -> Result<Lock, StartError> {
     private_dir(run_dir, 0o755)?;
     let path = run_dir.join("gated.lock");
-    let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = open.map_err(|cause| StartError::Path { path: path.clone(), cause })?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-        .map_err(|(_file, _errno)| StartError::Running { run_dir: run_dir.to_owned() })?;
-    let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    let open = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path);
+    let file = open.map_err(|cause| StartError::Path {
+        path: path.clone(),
+        cause,
+    })?;
+    let mut lock =
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_file, _errno)| {
+            StartError::Running {
+                run_dir: run_dir.to_owned(),
+            }
+        })?;
+    let written = lock
+        .set_len(0)
+        .and_then(|()| writeln!(lock, "{}", std::process::id()));
     written.map_err(|cause| StartError::Path { path, cause })?;
     Ok(Lock(lock))
 }
@@ -31,9 +45,10 @@ pub(super) fn take(run_dir: &Path) -> Result<Lock, StartError> {
 pub(super) fn private_dir(path: &Path, mode: u32) -> Result<(), StartError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
     match made {
-        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
-            Err(StartError::Path { path: path.to_owned(), cause })
-        }
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(StartError::Path {
+            path: path.to_owned(),
+            cause,
+        }),
         Ok(()) | Err(_) => Ok(()),
     }
 }

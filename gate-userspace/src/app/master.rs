@@ -25,15 +25,22 @@ pub(super) fn keyring(given: Option<MasterKey>, file: &Path) -> Result<Keyring, 
 }
 
 fn read_or_make(file: &Path) -> Result<MasterKey, StartError> {
-    let broken = |cause| StartError::Path { path: file.to_owned(), cause };
+    let broken = |cause| StartError::Path {
+        path: file.to_owned(),
+        cause,
+    };
     match std::fs::metadata(file) {
-        Ok(data) if data.mode() & 0o077 != 0 => {
-            Err(StartError::OpenKeyFile { path: file.to_owned(), mode: data.mode() & 0o777 })
-        }
+        Ok(data) if data.mode() & 0o077 != 0 => Err(StartError::OpenKeyFile {
+            path: file.to_owned(),
+            mode: data.mode() & 0o777,
+        }),
         Ok(_) => {
             let text = Zeroizing::new(std::fs::read_to_string(file).map_err(broken)?);
             let parsed = text.parse();
-            parsed.map_err(|cause| StartError::MasterKey { path: file.to_owned(), cause })
+            parsed.map_err(|cause| StartError::MasterKey {
+                path: file.to_owned(),
+                cause,
+            })
         }
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => make(file),
         Err(cause) => Err(broken(cause)),
@@ -42,9 +49,14 @@ fn read_or_make(file: &Path) -> Result<MasterKey, StartError> {
 
 /// Written beside, synced, then renamed: a crash leaves no half a key.
 fn make(file: &Path) -> Result<MasterKey, StartError> {
-    let broken = |cause| StartError::Path { path: file.to_owned(), cause };
-    let key = MasterKey::generate()
-        .map_err(|cause| StartError::MasterKey { path: file.to_owned(), cause })?;
+    let broken = |cause| StartError::Path {
+        path: file.to_owned(),
+        cause,
+    };
+    let key = MasterKey::generate().map_err(|cause| StartError::MasterKey {
+        path: file.to_owned(),
+        cause,
+    })?;
     let beside = file.with_extension("new");
     let mut written = OpenOptions::new()
         .create(true)
@@ -53,8 +65,12 @@ fn make(file: &Path) -> Result<MasterKey, StartError> {
         .mode(0o600)
         .open(&beside)
         .map_err(broken)?;
-    written.set_permissions(Permissions::from_mode(0o600)).map_err(broken)?;
-    written.write_all(key.to_base64().as_bytes()).map_err(broken)?;
+    written
+        .set_permissions(Permissions::from_mode(0o600))
+        .map_err(broken)?;
+    written
+        .write_all(key.to_base64().as_bytes())
+        .map_err(broken)?;
     written.write_all(b"\n").map_err(broken)?;
     written.sync_all().map_err(broken)?;
     std::fs::rename(&beside, file).map_err(broken)?;
@@ -81,7 +97,10 @@ mod tests {
         let file = dir.path().join("master.key");
         keyring(None, &file).unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(keyring(None, &file), Err(StartError::OpenKeyFile { mode: 0o640, .. })));
+        assert!(matches!(
+            keyring(None, &file),
+            Err(StartError::OpenKeyFile { mode: 0o640, .. })
+        ));
     }
 
     #[test]
@@ -90,7 +109,10 @@ mod tests {
         let file = dir.path().join("master.key");
         std::fs::write(&file, "not a key").unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(keyring(None, &file), Err(StartError::MasterKey { .. })));
+        assert!(matches!(
+            keyring(None, &file),
+            Err(StartError::MasterKey { .. })
+        ));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "not a key");
     }
 }

@@ -11,9 +11,7 @@ use std::{
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 
 use super::StartError;
-use crate::settings::{
-    GuardPolicy, Listen, ListenAt, Settings, Upstream, UpstreamGuard,
-};
+use crate::settings::{GuardPolicy, Listen, ListenAt, Settings, Upstream, UpstreamGuard};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
@@ -46,8 +44,15 @@ pub fn ports(
     let mut by_place: BTreeMap<(u16, Option<IpAddr>), Protected> = BTreeMap::new();
     for upstream in &settings.upstreams {
         let addresses = resolve(&upstream.url.host);
-        let here: Vec<IpAddr> = addresses.into_iter().filter(|address| own(*address)).collect();
-        if let Some(listen) = settings.listen.iter().find(|l| is_itself(l, upstream, &here)) {
+        let here: Vec<IpAddr> = addresses
+            .into_iter()
+            .filter(|address| own(*address))
+            .collect();
+        if let Some(listen) = settings
+            .listen
+            .iter()
+            .find(|l| is_itself(l, upstream, &here))
+        {
             return Err(StartError::Itself {
                 upstream: upstream.name.to_string(),
                 listen: listen.at.to_string(),
@@ -56,7 +61,12 @@ pub fn ports(
         if !here.is_empty() && upstream.guard == UpstreamGuard::Auto {
             let why = format!("upstream `{}` is on this host", upstream.name);
             let port = upstream.url.port;
-            let protected = Protected { port, address: None, policy: Policy::Shut, why };
+            let protected = Protected {
+                port,
+                address: None,
+                policy: Policy::Shut,
+                why,
+            };
             by_place.insert((port, None), protected);
         }
     }
@@ -72,15 +82,30 @@ pub fn ports(
         };
         let why = "configured guard".to_owned();
         let (port, address) = place;
-        by_place.insert(place, Protected { port, address, policy, why });
+        by_place.insert(
+            place,
+            Protected {
+                port,
+                address,
+                policy,
+                why,
+            },
+        );
     }
     for address in settings.listen.iter().filter_map(tcp) {
         let port = address.port();
         let why = format!("gate listens on {address}");
-        let own = Protected { port, address: None, policy: Policy::Gate, why };
+        let own = Protected {
+            port,
+            address: None,
+            policy: Policy::Gate,
+            why,
+        };
         by_place.insert((port, None), own);
     }
-    let only_own = by_place.values().all(|protected| protected.policy == Policy::Gate);
+    let only_own = by_place
+        .values()
+        .all(|protected| protected.policy == Policy::Gate);
     if only_own && !settings.listen.iter().any(Listen::is_network) {
         return Ok(Vec::new());
     }
@@ -90,7 +115,9 @@ pub fn ports(
 fn is_itself(listen: &Listen, upstream: &Upstream, here: &[IpAddr]) -> bool {
     tcp(listen).is_some_and(|at| {
         at.port() == upstream.url.port
-            && here.iter().any(|address| at.ip().is_unspecified() || at.ip() == *address)
+            && here
+                .iter()
+                .any(|address| at.ip().is_unspecified() || at.ip() == *address)
     })
 }
 

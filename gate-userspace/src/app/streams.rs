@@ -37,5 +37,8 @@ fn cause(why: Why) -> Cut {
 }
 
 fn count(ended: Ended) -> CutCount {
-    CutCount { streams: ended.streams, connections: ended.connections }
+    CutCount {
+        streams: ended.streams,
+        connections: ended.connections,
+    }
 }

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::complain(&error, &error.hint());
-            if error.is_refusal() { EXIT_REFUSED.into() } else { ExitCode::FAILURE }
+            EXIT_REFUSED.into()
         }
     }
 }
