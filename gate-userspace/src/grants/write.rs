@@ -221,7 +221,7 @@ impl Grants {
 }
 
 impl Book {
-    fn rollouts_of(&self, id: ClientId) -> Vec<Arc<RolloutGrant>> {
+    pub(super) fn rollouts_of(&self, id: ClientId) -> Vec<Arc<RolloutGrant>> {
         let serials = self.of_client.get(&id).into_iter().flatten();
         serials
             .filter_map(|serial| self.rollouts.get(serial).cloned())
