@@ -16,7 +16,7 @@ use super::{
     print::{Answer, Block, Tone},
     settle::Endpoint,
 };
-use crate::{admin::wire, kernel};
+use crate::{admin::wire, kernel::unload};
 
 /// As in the settings of the daemon.
 const PIN_DIR: &str = "/sys/fs/bpf/gate";
@@ -49,7 +49,7 @@ fn from_kernel(pin_dir: &Path, command: &str, _sure: Confirmed) -> Result<Vec<Pa
                 .hint(format!("`sudo {command}`")),
         );
     }
-    kernel::unload(pin_dir)
+    unload(pin_dir)
         .map(|unloaded| unloaded.pins)
         .map_err(|cause| {
             let hint = cause.hint();
