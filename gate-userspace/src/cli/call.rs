@@ -120,9 +120,9 @@ impl Gate {
     }
 
     fn request(&self, question: Question) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(Bytes::from(
-            question.body.clone().unwrap_or_default(),
-        )));
+        let has_body = question.body.is_some();
+        let body = Bytes::from(question.body.unwrap_or_default());
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = question.method;
         *request.uri_mut() = question
             .path
@@ -146,7 +146,7 @@ impl Gate {
                 true,
             );
         }
-        if question.body.is_some() {
+        if has_body {
             put(header::CONTENT_TYPE, "application/json", false);
         }
         if let Some(key) = &question.idempotency_key {
@@ -172,7 +172,10 @@ impl Gate {
                 "is gated running here? start it with `gated`, or name its socket with `--socket PATH`"
                     .to_owned()
             }
-            (_, Some(_)) => "gated left this socket behind; start it again with `gated`".to_owned(),
+            (io::ErrorKind::ConnectionRefused, Some(_)) => {
+                "gated left this socket behind; start it again with `gated`".to_owned()
+            }
+            (_, Some(_)) => "name the admin socket with `--socket PATH`".to_owned(),
             (_, None) => "is the TCP admin listener on? see `[admin] listen`".to_owned(),
         };
         Fault::unreachable(format!("cannot reach the gate at {}", self.place()))
