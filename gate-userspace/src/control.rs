@@ -1,1 +1,283 @@
-//! Carries out one change: store, table, streams, packet ring, in that order.
+//! Every change of who may come in takes this path: store, table, streams, packet ring, answer.
+//!
+//! One task does the changing, one change at a time, so that a caller who hangs up in the middle
+//! leaves nothing half done. Knows neither HTTP nor the kernel; who asks has parsed the question.
+
+mod rings;
+mod ask;
+mod answer;
+mod refused;
+mod event;
+mod start;
+mod writer;
+mod mint;
+mod client;
+mod rollout;
+mod renew;
+mod lease;
+mod expire;
+mod mode;
+mod keys;
+
+use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use answer::{Added, Done, HostDone, HostState, Lease, Minted, Opening, Rotation};
+pub use ask::{Actor, Adopted, Closing, NewClient, NewRollout, Owner, SourceEdit, WantedToken};
+pub use event::{Event, Events};
+pub use keys::{KeyCheck, Opens};
+pub use refused::Refused;
+pub use renew::Turnover;
+pub use rings::{Applied, CutCount, Gone, PacketRing, RingError, Streams, Why, Work};
+pub use start::{Parts, StartError, start};
+
+use crate::{
+    client::Client,
+    clock::Clock,
+    grants::{Grants, RolloutGrant},
+    ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
+    secret::{Keyring, UpstreamKey},
+    settings::Mode,
+    store::{Filter, Line, Store, StoreError},
+};
+use writer::Writer;
+
+/// How long a lease may be over before it is ended, at most: the wall clock may jump ahead.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A handle for those who ask.
+#[derive(Clone)]
+pub struct Control {
+    desk: Arc<Desk>,
+    jobs: mpsc::Sender<Job>,
+}
+
+/// The task that does the changing; whoever starts the gate runs it.
+pub struct Worker {
+    writer: Writer,
+    jobs: mpsc::Receiver<Job>,
+}
+
+type Job = Box<dyn for<'a> FnOnce(&'a mut Writer) -> Work<'a, ()> + Send>;
+
+/// What the writer works with and others may look at.
+struct Desk {
+    store: Store,
+    grants: Arc<Grants>,
+    streams: Arc<dyn Streams>,
+    ring: Arc<dyn PacketRing>,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+    upstreams: BTreeSet<UpstreamName>,
+    names: papaya::HashMap<ClientName, ClientId>,
+    /// As configured; what is in force may be `Closed`.
+    mode: Mode,
+    shared: Option<ClientName>,
+    events: Events,
+}
+
+macro_rules! change {
+    ($control:ident, $writer:ident => $call:expr) => {
+        $control
+            .change(move |$writer| Box::pin(async move { $call.await }))
+            .await
+    };
+}
+
+impl Control {
+    pub async fn add_client(&self, actor: Actor, ask: NewClient) -> Result<Added, Refused> {
+        change!(self, writer => writer.add_client(actor, ask))
+    }
+
+    pub async fn edit_sources(
+        &self,
+        actor: Actor,
+        name: ClientName,
+        edit: SourceEdit,
+    ) -> Result<(Arc<Client>, Done), Refused> {
+        change!(self, writer => writer.edit_sources(actor, &name, edit))
+    }
+
+    pub async fn revoke(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
+        change!(self, writer => writer.revoke(actor, &name))
+    }
+
+    pub async fn disable(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
+        change!(self, writer => writer.disable(actor, &name))
+    }
+
+    pub async fn enable(&self, actor: Actor, name: ClientName) -> Result<Revision, Refused> {
+        change!(self, writer => writer.enable(actor, &name))
+    }
+
+    pub async fn set_key(
+        &self,
+        actor: Actor,
+        name: ClientName,
+        key: UpstreamKey,
+    ) -> Result<Revision, Refused> {
+        change!(self, writer => writer.set_key(actor, &name, &key))
+    }
+
+    pub async fn open_rollouts(
+        &self,
+        actor: Actor,
+        asks: Vec<NewRollout>,
+    ) -> Result<Vec<Opening>, Refused> {
+        change!(self, writer => writer.open_rollouts(actor, asks))
+    }
+
+    pub async fn drain(&self, actor: Actor, id: RolloutId) -> Result<Revision, Refused> {
+        change!(self, writer => writer.drain(actor, &id))
+    }
+
+    pub async fn close(&self, actor: Actor, closing: Closing) -> Result<Done, Refused> {
+        change!(self, writer => writer.close(actor, closing))
+    }
+
+    pub async fn renew(&self, actor: Actor, owner: Owner, ttl: Duration) -> Result<Lease, Refused> {
+        change!(self, writer => writer.renew(actor, &owner, ttl))
+    }
+
+    pub async fn rotate(
+        &self,
+        actor: Actor,
+        owner: Owner,
+        turnover: Turnover,
+    ) -> Result<Rotation, Refused> {
+        change!(self, writer => writer.rotate(actor, &owner, turnover))
+    }
+
+    pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
+        change!(self, writer => writer.panic(actor))
+    }
+
+    pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {
+        change!(self, writer => writer.open(actor))
+    }
+
+    /// What is live, for those who list it.
+    pub fn grants(&self) -> &Arc<Grants> {
+        &self.desk.grants
+    }
+
+    pub fn client_named(&self, name: &ClientName) -> Result<Arc<Client>, Refused> {
+        self.desk.client_named(name)
+    }
+
+    pub fn rollout_named(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {
+        self.desk.rollout_named(id)
+    }
+
+    pub fn events(&self) -> &Events {
+        &self.desk.events
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.desk.clock
+    }
+
+    pub async fn audit(&self, filter: Filter) -> Result<Vec<Line>, Refused> {
+        Ok(self.desk.store.audit(filter).await?)
+    }
+
+    pub fn check_keys(&self) -> Vec<KeyCheck> {
+        self.desk.check_keys()
+    }
+
+    pub async fn check_store(&self) -> Result<(), StoreError> {
+        self.desk.store.check().await
+    }
+
+    /// Hands a job to the writer. Once it is taken it is finished, whether or not anybody waits.
+    async fn change<T: Send + 'static>(
+        &self,
+        job: impl for<'a> FnOnce(&'a mut Writer) -> Work<'a, Result<T, Refused>> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |writer| {
+            Box::pin(async move {
+                // Who asked may have left; what was asked for is done all the same.
+                _ = answer.send(job(writer).await);
+            })
+        });
+        let sent = self.jobs.send(job).await;
+        sent.map_err(|_gone| Refused::Stopping)?;
+        answered.await.map_err(|_gone| Refused::Stopping)?
+    }
+}
+
+impl Worker {
+    /// Does what is asked and ends what is over, until it is told to stop or nobody can ask.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.writer.idle() => {
+                    self.writer.catch_up().await;
+                    self.writer.sweep().await;
+                }
+                job = self.jobs.recv() => match job {
+                    Some(job) => {
+                        self.writer.catch_up().await;
+                        job(&mut self.writer).await;
+                    }
+                    None => return,
+                },
+            }
+        }
+    }
+}
+
+impl Writer {
+    /// Resolves when there may be something to do that nobody asked for.
+    fn idle(&self) -> impl Future<Output = ()> + use<> {
+        let due = self.leases.next().map(|at| at.until(self.now()).min(LOOK));
+        let retry = self.retry.map(|at| at - tokio::time::Instant::now());
+        let wait = due.into_iter().chain(retry).min();
+        async move {
+            match wait {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl Desk {
+    fn client_named(&self, name: &ClientName) -> Result<Arc<Client>, Refused> {
+        let id = self.names.pin().get(name).copied();
+        let grant = id.and_then(|id| self.grants.client(id));
+        grant
+            .map(|grant| grant.record())
+            .ok_or_else(|| Refused::NoClient(name.clone()))
+    }
+
+    fn rollout_named(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {
+        let grant = self.grants.rollout(id);
+        grant.ok_or_else(|| Refused::NoRollout(id.clone()))
+    }
+
+    fn upstream_known(&self, name: Option<&UpstreamName>) -> Result<(), Refused> {
+        match name {
+            Some(name) if !self.upstreams.contains(name) => Err(Refused::NoUpstream {
+                name: name.clone(),
+                known: self.upstreams.iter().cloned().collect(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn not_shared(&self, client: &Client) -> Result<(), Refused> {
+        match &self.shared {
+            Some(name) if *name == client.name => Err(Refused::Shared(name.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

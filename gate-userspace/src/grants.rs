@@ -6,6 +6,7 @@
 mod grant;
 mod ledger;
 mod listed;
+mod view;
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,7 @@ use crate::{
     rollout::{Phase, Rollout},
     secret::Digest,
     settings::Mode,
+    source::Source,
 };
 use ledger::Ledger;
 use listed::Listed;
@@ -376,11 +378,7 @@ impl Book {
 /// Tokens of a client, and of rollouts that inherit its sources, when a source of it went.
 fn narrowed(grant: &ClientGrant, rollouts: &[Arc<RolloutGrant>], before: &Client) -> Vec<TokenId> {
     let now = grant.record();
-    if before
-        .sources
-        .iter()
-        .all(|source| now.sources.contains(source))
-    {
+    if widened(&before.sources, &now.sources) {
         return Vec::new();
     }
     let inheriting = rollouts.iter().map(|rollout| rollout.record());
@@ -407,14 +405,15 @@ fn all_tokens(grant: &ClientGrant, rollouts: &[Arc<RolloutGrant>]) -> Vec<TokenI
 
 fn narrowed_rollout(grant: &RolloutGrant, before: &Rollout) -> Vec<TokenId> {
     let now = grant.record();
-    if before
-        .sources
-        .iter()
-        .all(|source| now.sources.contains(source))
-    {
+    if widened(&before.sources, &now.sources) {
         return Vec::new();
     }
     now.tokens.iter().map(|token| token.id).collect()
+}
+
+/// Whether whoever was admitted still is. No source at all admits everybody.
+fn widened(before: &[Source], now: &[Source]) -> bool {
+    now.is_empty() || (!before.is_empty() && before.iter().all(|source| now.contains(source)))
 }
 
 fn earlier(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {

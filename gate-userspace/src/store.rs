@@ -1,1 +1,119 @@
-//! What is provisioned, on disk, with a growing revision and a feed of changes.
+//! What outlives the process: who may come in, until when, and who decided it.
+//!
+//! Writes grants, never reads a request: nothing on the data path waits for a store. Knows no
+//! secret: digests of tokens and sealed keys. The feed of changes is the truth for other hosts
+//! and the audit trail in one.
+
+mod change;
+mod row;
+mod sql;
+mod embedded;
+
+use std::path::PathBuf;
+
+pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Write};
+pub use embedded::Embedded;
+pub use row::BadRow;
+
+use crate::{
+    clock::Stamp,
+    ident::{ClientId, Revision, RolloutSerial},
+};
+
+/// One of the two kinds of store; the same promises, the same tests.
+#[derive(Clone, Debug)]
+pub enum Store {
+    Embedded(Embedded),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("open the store `{}`", path.display())]
+    Open {
+        path: PathBuf,
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("another gated uses the store `{}`", path.display())]
+    Locked { path: PathBuf },
+    #[error("the store is of version {found}, this gated knows up to {known}")]
+    Newer { found: i64, known: i64 },
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    #[error(transparent)]
+    Row(#[from] BadRow),
+    #[error("use the store")]
+    Use(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("change {index} does not fit: {why}")]
+    Rejected { index: usize, why: Rejection },
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Why a store does not take a change. Nothing of its commit was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("a live client has this name")]
+    ClientTaken,
+    #[error("a live rollout has this id")]
+    RolloutTaken,
+    #[error("a live token has this digest or id")]
+    TokenTaken,
+    #[error("its client has ended")]
+    ClientEnded,
+    #[error("somebody changed it meanwhile")]
+    Stale,
+}
+
+macro_rules! each {
+    ($self:ident, $store:ident => $call:expr) => {
+        match $self {
+            Store::Embedded($store) => $call,
+        }
+    };
+}
+
+impl Store {
+    /// Everything live, as of one revision.
+    pub async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        each!(self, store => store.snapshot().await)
+    }
+
+    /// What changed behind `since`, as it stands.
+    pub async fn news(&self, since: Revision) -> Result<News, StoreError> {
+        each!(self, store => store.news(since).await)
+    }
+
+    /// Numbers that no client has had or will have.
+    pub async fn reserve_client(&self) -> Result<ClientId, StoreError> {
+        each!(self, store => store.reserve_client().await)
+    }
+
+    /// The first of `count` numbers in a row that no rollout has had or will have.
+    pub async fn reserve_rollouts(&self, count: usize) -> Result<RolloutSerial, StoreError> {
+        each!(self, store => store.reserve_rollouts(count).await)
+    }
+
+    /// Writes all of it, durably, or nothing.
+    pub async fn commit(&self, commit: Commit) -> Result<Revision, StoreError> {
+        each!(self, store => store.commit(commit).await)
+    }
+
+    /// The newest lines that fit, oldest first.
+    pub async fn audit(&self, filter: Filter) -> Result<Vec<Line>, StoreError> {
+        each!(self, store => store.audit(filter).await)
+    }
+
+    /// Forgets what ended, and audit lines, from before that moment.
+    pub async fn forget(&self, before: Stamp) -> Result<(), StoreError> {
+        each!(self, store => store.forget(before).await)
+    }
+
+    /// Looks whether the store is whole.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        each!(self, store => store.check().await)
+    }
+}
+
+#[cfg(test)]
+mod tests;

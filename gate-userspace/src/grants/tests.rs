@@ -75,6 +75,16 @@ fn a_removed_source_narrows_those_who_inherit_it() {
 }
 
 #[test]
+fn the_first_source_binds_a_token_that_was_not_bound() {
+    let grants = grants();
+    let mut free = client(1, "10.0.0.5");
+    free.sources.clear();
+    grants.put_client(free);
+    let effects = grants.put_client(client(1, "10.0.0.5"));
+    assert_eq!(effects.narrowed, [TokenId(1)]);
+}
+
+#[test]
 fn a_disabled_client_opens_nothing_and_its_streams_end() {
     let grants = grants();
     grants.put_client(client(1, "10.0.0.5"));

@@ -1,0 +1,204 @@
+//! `/v1/clients`.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+
+use super::{
+    Api, parse,
+    peer::Peer,
+    question::{Question, Raw, read},
+    refusal::Refusal,
+    show,
+    wire::{
+        Changed, ClientAdd, ClientAdded, ClientList, ClientView, Ended, KeySet, Moment, Renew,
+        Renewed, Rotate, Rotated, Secret, SourcesChanged, SourcesPatch,
+    },
+};
+use crate::{
+    control::{Owner, Turnover},
+    ident::ClientName,
+};
+
+pub(super) async fn add(
+    State(api): State<Api>,
+    peer: Peer,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, Refusal> {
+    let work = async {
+        let add: ClientAdd = read(&body)?;
+        let ask = parse::client(add, api.control.grants().host())?;
+        let added = api.control.add_client(peer.actor(), ask).await?;
+        Ok(ClientAdded {
+            client: added.client.name.clone(),
+            client_id: added.client.id.0.get(),
+            token: Secret::from(added.token.text),
+            token_id: added.token.id,
+            sources: show::sources(&added.client.sources, api.control.grants().host()),
+            expires_at: added.client.expires.map(Moment),
+            revision: added.revision,
+        })
+    };
+    api.once(peer, &headers, "clients", &body, work).await
+}
+
+pub(super) async fn list(State(api): State<Api>) -> Json<ClientList> {
+    let grants = api.control.grants();
+    let revision = grants.revision();
+    let clients = grants.clients().into_iter();
+    let clients = clients.map(|grant| api.client_view(&grant.record()));
+    Json(ClientList {
+        clients: clients.collect(),
+        revision,
+    })
+}
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Json<ClientView>, Refusal> {
+    let client = api.control.client_named(&named(&name)?)?;
+    Ok(Json(api.client_view(&client)))
+}
+
+pub(super) async fn patch(
+    State(api): State<Api>,
+    peer: Peer,
+    Path(name): Path<String>,
+    Question(patch): Question<SourcesPatch>,
+) -> Result<Json<SourcesChanged>, Refusal> {
+    let here = api.control.grants().host();
+    let edit = parse::edit(&patch, here)?;
+    let name = named(&name)?;
+    let changed = api.control.edit_sources(peer.actor(), name, edit).await;
+    let (client, done) = changed?;
+    Ok(Json(SourcesChanged {
+        client: client.name.clone(),
+        sources: show::sources(&client.sources, here),
+        entries_removed: done.entries_removed,
+        connections_closed: done.connections,
+        streams_cut: done.streams,
+        elapsed_us: done.elapsed_us,
+        revision: done.revision,
+    }))
+}
+
+pub(super) async fn revoke(
+    State(api): State<Api>,
+    peer: Peer,
+    Path(name): Path<String>,
+) -> Result<Json<Ended>, Refusal> {
+    let done = api.control.revoke(peer.actor(), named(&name)?).await?;
+    Ok(Json(show::ended(done)))
+}
+
+pub(super) async fn disable(
+    State(api): State<Api>,
+    peer: Peer,
+    Path(name): Path<String>,
+) -> Result<Json<Ended>, Refusal> {
+    let done = api.control.disable(peer.actor(), named(&name)?).await?;
+    Ok(Json(show::ended(done)))
+}
+
+pub(super) async fn enable(
+    State(api): State<Api>,
+    peer: Peer,
+    Path(name): Path<String>,
+) -> Result<Json<Changed>, Refusal> {
+    let name = named(&name)?;
+    let revision = api.control.enable(peer.actor(), name.clone()).await?;
+    Ok(Json(changed(name, revision)))
+}
+
+pub(super) async fn set_key(
+    State(api): State<Api>,
+    peer: Peer,
+    Path(name): Path<String>,
+    Question(set): Question<KeySet>,
+) -> Result<Json<Changed>, Refusal> {
+    let (name, key) = (named(&name)?, parse::key(&set.upstream_key)?);
+    let changing = api.control.set_key(peer.actor(), name.clone(), key);
+    Ok(Json(changed(name, changing.await?)))
+}
+
+pub(super) async fn renew(
+    State(api): State<Api>,
+    peer: Peer,
+    Path(name): Path<String>,
+    Question(renew): Question<Renew>,
+) -> Result<Json<Renewed>, Refusal> {
+    let (name, ttl) = (named(&name)?, parse::ttl(renew.ttl_seconds)?);
+    let owner = Owner::Client(name.clone());
+    let lease = api.control.renew(peer.actor(), owner, ttl).await?;
+    Ok(Json(Renewed {
+        client: Some(name),
+        rollout: None,
+        expires_at: lease.expires.map(Moment),
+        revision: lease.revision,
+    }))
+}
+
+pub(super) async fn rotate(
+    State(api): State<Api>,
+    peer: Peer,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Response, Refusal> {
+    let path = format!("clients/{name}/rotate");
+    let work = async {
+        let name = named(&name)?;
+        let owner = Owner::Client(name.clone());
+        let mut rotated = api.rotated(peer, owner, read(&body)?).await?;
+        rotated.client = Some(name);
+        Ok(rotated)
+    };
+    api.once(peer, &headers, &path, &body, work).await
+}
+
+impl Api {
+    pub(super) async fn rotated(
+        &self,
+        peer: Peer,
+        owner: Owner,
+        rotate: Rotate,
+    ) -> Result<Rotated, Refusal> {
+        let turnover = Turnover {
+            grace: std::time::Duration::from_secs(rotate.grace_seconds),
+            token: rotate.token.map(parse::adopted),
+        };
+        let rotation = self.control.rotate(peer.actor(), owner, turnover).await?;
+        let (token, token_id, tokens) = show::shown(rotation.tokens);
+        let tokens = tokens.into_iter();
+        Ok(Rotated {
+            client: None,
+            rollout: None,
+            token,
+            token_id,
+            tokens: tokens
+                .map(|(kind, token)| (kind.to_string(), token))
+                .collect(),
+            old_until: rotation.old_until.into(),
+            streams_cut: rotation.done.streams,
+            revision: rotation.done.revision,
+        })
+    }
+}
+
+fn named(name: &str) -> Result<ClientName, Refusal> {
+    name.parse()
+        .map_err(|why: crate::ident::BadName| Refusal::invalid(why.to_string()))
+}
+
+fn changed(name: ClientName, revision: crate::ident::Revision) -> Changed {
+    Changed {
+        client: Some(name),
+        rollout: None,
+        revision,
+    }
+}

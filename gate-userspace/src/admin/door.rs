@@ -1,0 +1,141 @@
+//! Where would this sandbox find the gate? The address that faces its source.
+//!
+//! Asks the routing table through a connected UDP socket, which sends nothing. Where the answer
+//! is not certain it gives candidates and no base URL.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+};
+
+use super::wire::Door;
+use crate::{
+    ident::{HostName, RolloutId},
+    source::Source,
+};
+
+/// What the gate listens on, and behind which prefix a rollout's calls stand.
+#[derive(Clone, Debug, Default)]
+pub struct Doorways {
+    /// As bound; port 0 resolved.
+    pub listen: Vec<SocketAddr>,
+    /// Such as `/rollout/{rollout}`; empty where the token alone tells the rollout.
+    pub prefix: String,
+}
+
+impl Doorways {
+    pub(super) fn door(&self, rollout: &RolloutId, sources: &[Source], host: &HostName) -> Door {
+        let facing = sources
+            .iter()
+            .filter_map(|source| match source {
+                Source::Loopback => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+                Source::On { .. } | Source::Anywhere(_) => facing(source.place_on(host)?.net),
+            })
+            .next();
+        let candidates: BTreeSet<SocketAddr> =
+            self.listen.iter().flat_map(|at| spread(*at)).collect();
+        let base = match facing {
+            Some(ip) => self.listener_at(ip),
+            None if candidates.len() == 1 => candidates.first().copied(),
+            None => None,
+        };
+        Door {
+            base_url: base.map(url),
+            candidates: candidates.into_iter().map(url).collect(),
+            path: Door::path_of(&self.prefix, rollout),
+        }
+    }
+
+    fn listener_at(&self, ip: IpAddr) -> Option<SocketAddr> {
+        let serves = |at: &&SocketAddr| {
+            at.ip() == ip
+                || at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                || (at.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) && ip.is_ipv4())
+        };
+        let at = self.listen.iter().find(serves)?;
+        Some(SocketAddr::new(ip, at.port()))
+    }
+}
+
+/// Our address on the way to there.
+fn facing(net: ipnet::IpNet) -> Option<IpAddr> {
+    let there = net.hosts().next().unwrap_or(net.addr());
+    let any: IpAddr = match there {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    // The discard port: nothing is sent, the kernel only chooses a way.
+    socket.connect((there, 9)).ok()?;
+    let ours = socket.local_addr().ok()?.ip();
+    (!ours.is_unspecified()).then_some(ours)
+}
+
+/// A listener on every address is one on each of them.
+fn spread(at: SocketAddr) -> Vec<SocketAddr> {
+    if !at.ip().is_unspecified() {
+        return vec![at];
+    }
+    let interfaces = nix::ifaddrs::getifaddrs();
+    let addresses = interfaces.into_iter().flatten().filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    });
+    addresses
+        .filter(|ip| ip.is_ipv4() || (at.is_ipv6() && !is_link_local(*ip)))
+        .map(|ip| SocketAddr::new(ip, at.port()))
+        .collect()
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+fn url(at: SocketAddr) -> String {
+    format!("http://{at}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_on_this_host_is_sent_to_loopback() {
+        let doorways = doorways(&["0.0.0.0:8765"]);
+        let door = doorways.door(&id(), &[Source::Loopback], &host());
+        assert_eq!(door.base_url.unwrap(), "http://127.0.0.1:8765");
+        assert_eq!(door.path, "/rollout/r-1");
+    }
+
+    #[test]
+    fn a_listener_that_does_not_face_the_source_is_only_a_candidate() {
+        let doorways = doorways(&["192.0.2.77:8765"]);
+        let door = doorways.door(&id(), &[Source::Loopback], &host());
+        assert_eq!(door.base_url, None);
+        assert_eq!(door.candidates, ["http://192.0.2.77:8765"]);
+    }
+
+    #[test]
+    fn the_only_address_is_the_one() {
+        let door = doorways(&["127.0.0.1:1"]).door(&id(), &[], &host());
+        assert_eq!(door.base_url.unwrap(), "http://127.0.0.1:1");
+        let door = doorways(&["127.0.0.1:1", "[::1]:1"]).door(&id(), &[], &host());
+        assert_eq!((door.base_url, door.candidates.len()), (None, 2));
+    }
+
+    fn doorways(listen: &[&str]) -> Doorways {
+        Doorways {
+            listen: listen.iter().map(|at| at.parse().unwrap()).collect(),
+            prefix: "/rollout/{rollout}".to_owned(),
+        }
+    }
+
+    fn id() -> RolloutId {
+        "r-1".parse().unwrap()
+    }
+
+    fn host() -> HostName {
+        "here".parse().unwrap()
+    }
+}

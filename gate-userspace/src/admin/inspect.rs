@@ -1,0 +1,51 @@
+//! What the API asks of the rings without changing who may come in: how they stand, and why.
+//!
+//! A trait, because the answers come from sockets and a kernel; `app` puts the real one in place.
+
+use std::collections::BTreeMap;
+
+use super::wire::{
+    ConnectionRing, Explain, InterfaceSet, InterfaceView, PacketRing, RequestRing, RingVerdict,
+};
+use crate::control::Work;
+
+/// The packet ring, and what does not belong to its part of `status`.
+#[derive(Clone, Debug)]
+pub struct PacketFacts {
+    pub ring: PacketRing,
+    pub drift: u64,
+    /// Dropped packets by reason.
+    pub drops: BTreeMap<String, u64>,
+    pub warnings: Vec<String>,
+}
+
+/// An `Err` holds a lowercase fragment for people.
+pub trait Inspect: Send + Sync {
+    fn packet_ring(&self) -> Work<'_, PacketFacts>;
+
+    fn connection_ring(&self) -> ConnectionRing;
+
+    fn request_ring(&self) -> RequestRing;
+
+    fn live_streams(&self) -> usize;
+
+    /// What an operator should know beyond the packet ring's own warnings.
+    fn warnings(&self) -> Vec<String>;
+
+    /// `Err` = not ready, and why.
+    fn ready(&self) -> Result<(), String>;
+
+    /// What would happen to this packet and request, ring by ring.
+    fn explain(&self, question: Explain) -> Work<'_, Result<Vec<RingVerdict>, String>>;
+
+    /// Compares the kernel with what it should hold, repairs it, and says how much differed.
+    fn verify(&self) -> Work<'_, Result<u64, String>>;
+
+    fn set_interface(&self, wanted: InterfaceSet) -> Work<'_, Result<InterfaceView, String>>;
+
+    /// Detaches and unpins everything; says what.
+    fn unload(&self) -> Work<'_, Result<Vec<String>, String>>;
+
+    /// More lines for `/metrics`, in the text format.
+    fn metrics(&self) -> String;
+}

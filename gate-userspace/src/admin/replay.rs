@@ -1,0 +1,102 @@
+//! `Idempotency-Key`: a trainer that asks again after a broken connection gets the same token.
+//!
+//! Threat: the kept answers hold tokens in the clear. So they live in memory only, are wiped when
+//! they go, belong to the asking user and path, and go after ten minutes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::{Api, peer::Peer, refusal::Refusal};
+use crate::clock::Stamp;
+
+const KEPT_FOR: Duration = Duration::from_secs(600);
+const LONGEST_KEY: usize = 255;
+
+#[derive(Default)]
+pub(super) struct Replays(Mutex<BTreeMap<Name, Kept>>);
+
+/// Who asked what under which key.
+type Name = (u32, String, String);
+
+/// One question's slot: whoever asks the same while it is worked on waits for its answer.
+struct Kept {
+    until: Stamp,
+    question: [u8; 32],
+    answer: Arc<tokio::sync::Mutex<Option<Zeroizing<Vec<u8>>>>>,
+}
+
+impl Api {
+    /// Answers once for each key: works it out the first time and repeats it after that. A
+    /// refusal is not kept, because it changed nothing.
+    pub(super) async fn once<T: Serialize>(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+        path: &str,
+        question: &[u8],
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<Response, Refusal> {
+        let Some(key) = headers.get("idempotency-key") else {
+            return Ok(json(&work.await?));
+        };
+        let key = key.to_str().ok().filter(|key| key.len() <= LONGEST_KEY);
+        let key = key.ok_or_else(|| Refusal::invalid("the Idempotency-Key is too odd or long"))?;
+        let name = (peer.uid(), path.to_owned(), key.to_owned());
+        let now = self.control.clock().now();
+        let slot = self.replays.slot(name, question, now)?;
+        let mut slot = slot.lock().await;
+        let answer = match &*slot {
+            Some(kept) => kept.clone(),
+            None => slot.insert(Zeroizing::new(text(&work.await?))).clone(),
+        };
+        Ok(respond(answer.to_vec()))
+    }
+}
+
+impl Replays {
+    fn slot(
+        &self,
+        name: Name,
+        question: &[u8],
+        now: Stamp,
+    ) -> Result<Arc<tokio::sync::Mutex<Option<Zeroizing<Vec<u8>>>>>, Refusal> {
+        let question = Sha256::digest(question).into();
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, kept| kept.until > now);
+        let kept = kept.entry(name).or_insert_with(|| Kept {
+            until: now.after(KEPT_FOR),
+            question,
+            answer: Arc::default(),
+        });
+        if kept.question == question {
+            Ok(Arc::clone(&kept.answer))
+        } else {
+            Err(Refusal::key_reused())
+        }
+    }
+}
+
+pub(super) fn json<T: Serialize>(answer: &T) -> Response {
+    respond(text(answer))
+}
+
+fn text<T: Serialize>(answer: &T) -> Vec<u8> {
+    serde_json::to_vec(answer).expect("answers are maps with text keys")
+}
+
+fn respond(body: Vec<u8>) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    (StatusCode::OK, [(CONTENT_TYPE, json)], Body::from(body)).into_response()
+}

@@ -1,0 +1,74 @@
+//! Which lease ends next: a queue of deadlines, so that a look costs nothing while none is over.
+//!
+//! Does not end anything. What is due is looked at again in the table, where the truth is.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::{
+    clock::Stamp,
+    ident::{ClientId, RolloutSerial},
+};
+
+/// Whose deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Leased {
+    Client(ClientId),
+    Rollout(RolloutSerial),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    queue: BTreeSet<(Stamp, Leased)>,
+    of: HashMap<Leased, Stamp>,
+}
+
+impl Leases {
+    pub(super) fn set(&mut self, leased: Leased, until: Option<Stamp>) {
+        if let Some(before) = self.of.remove(&leased) {
+            self.queue.remove(&(before, leased));
+        }
+        if let Some(until) = until {
+            self.of.insert(leased, until);
+            self.queue.insert((until, leased));
+        }
+    }
+
+    pub(super) fn next(&self) -> Option<Stamp> {
+        self.queue.first().map(|(until, _)| *until)
+    }
+
+    /// Takes out what is due.
+    pub(super) fn due(&mut self, now: Stamp) -> Vec<Leased> {
+        let mut due = Vec::new();
+        while self.next().is_some_and(|until| until <= now) {
+            if let Some((_, leased)) = self.queue.pop_first() {
+                self.of.remove(&leased);
+                due.push(leased);
+            }
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewed_lease_is_due_at_its_new_deadline_only() {
+        let (a, b) = (rollout(1), rollout(2));
+        let mut leases = Leases::default();
+        leases.set(a, Some(Stamp(10)));
+        leases.set(b, Some(Stamp(20)));
+        leases.set(a, Some(Stamp(30)));
+        assert_eq!(leases.due(Stamp(9)), []);
+        assert_eq!(leases.due(Stamp(25)), [b]);
+        leases.set(a, None);
+        assert_eq!(leases.next(), None);
+        assert!(leases.of.is_empty());
+    }
+
+    fn rollout(serial: u64) -> Leased {
+        Leased::Rollout(RolloutSerial(serial))
+    }
+}

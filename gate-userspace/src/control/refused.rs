@@ -1,0 +1,185 @@
+//! Why control said no, with what to do about it.
+//!
+//! Names the things, never their secrets. The kinds and statuses are API.
+
+use crate::{
+    ident::{ClientName, RolloutId, UpstreamName},
+    secret::{MasterKeyError, UnsealError, Unusable},
+    store::{Rejection, StoreError},
+};
+
+use super::RingError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("client `{0}` exists")]
+    ClientExists(ClientName),
+    #[error("there is no client `{0}`")]
+    NoClient(ClientName),
+    #[error("client `{0}` is disabled")]
+    Disabled(ClientName),
+    #[error("client `{0}` belongs to the configured shared secret")]
+    Shared(ClientName),
+    #[error("rollout `{0}` is open")]
+    RolloutExists(RolloutId),
+    #[error("there is no rollout `{0}`")]
+    NoRollout(RolloutId),
+    #[error("there is no upstream `{name}`")]
+    NoUpstream {
+        name: UpstreamName,
+        known: Vec<UpstreamName>,
+    },
+    #[error("the token cannot be adopted: {0}")]
+    Token(#[from] Unusable),
+    #[error("a live client or rollout has this token")]
+    TokenTaken,
+    #[error("{0}")]
+    Invalid(String),
+    #[error("client `{client}` has no source `{source_text}`")]
+    NoSource {
+        client: ClientName,
+        source_text: String,
+    },
+    #[error("`{source_text}` is the last source of client `{client}`")]
+    LastSource {
+        client: ClientName,
+        source_text: String,
+    },
+    #[error("{why}; nothing of {what} was kept")]
+    Undone { what: String, why: RingError },
+    #[error("the key of {what} does not open: {why}")]
+    Key { what: String, why: UnsealError },
+    #[error("item {index}: {why}")]
+    InBulk { index: usize, why: Box<Refused> },
+    #[error("somebody else changed it at the same time")]
+    Stale,
+    #[error("{0} has ended on this host, but the store does not know yet")]
+    NotWritten(String),
+    #[error("the store failed")]
+    Store(#[source] StoreError),
+    #[error("a key cannot be sealed: {0}")]
+    Seal(#[from] MasterKeyError),
+    #[error("the system has no random numbers to give")]
+    NoRandom,
+    #[error("the gate is stopping")]
+    Stopping,
+}
+
+impl Refused {
+    /// Stable, for machines.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ClientExists(_) | Self::RolloutExists(_) => "exists",
+            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } => "not_found",
+            Self::Disabled(_) => "disabled",
+            Self::Shared(_) => "shared",
+            Self::NoUpstream { .. } | Self::Invalid(_) => "invalid",
+            Self::Token(_) => "bad_token",
+            Self::TokenTaken => "token_taken",
+            Self::LastSource { .. } => "last_source",
+            Self::Undone { why, .. } => match why {
+                RingError::Full { .. } => "full",
+                RingError::Failed(_) => "packet_ring",
+            },
+            Self::Key { .. } => "key_unavailable",
+            Self::InBulk { why, .. } => why.kind(),
+            Self::Stale => "conflict",
+            Self::NotWritten(_) | Self::Store(_) => "store",
+            Self::Seal(_) | Self::NoRandom => "internal",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// As HTTP says it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NoUpstream { .. } | Self::Invalid(_) | Self::Token(_) => 400,
+            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } => 404,
+            Self::ClientExists(_)
+            | Self::RolloutExists(_)
+            | Self::Disabled(_)
+            | Self::Shared(_)
+            | Self::TokenTaken
+            | Self::LastSource { .. }
+            | Self::Stale => 409,
+            Self::Undone { why, .. } => match why {
+                RingError::Full { .. } => 507,
+                RingError::Failed(_) => 503,
+            },
+            Self::InBulk { why, .. } => why.status(),
+            Self::Key { .. } | Self::NotWritten(_) | Self::Store(_) | Self::Stopping => 503,
+            Self::Seal(_) | Self::NoRandom => 500,
+        }
+    }
+
+    /// What to do about it; empty when there is nothing to say.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::ClientExists(name) => format!(
+                "`gatectl client rotate {name}` gives it a new token, `gatectl key set {name}` a new upstream key"
+            ),
+            Self::NoClient(name) => format!("`gatectl client add {name}` makes it"),
+            Self::Disabled(name) => format!("`gatectl client enable {name}` brings it back"),
+            Self::Shared(_) => "change `shared_secret_file` or INTERCEPTION_SECRET".to_owned(),
+            Self::RolloutExists(id) => format!(
+                "`gatectl rollout close {id}` ends it, `gatectl rollout rotate {id}` gives it a new token"
+            ),
+            Self::NoRollout(id) => format!("`gatectl rollout open {id} --client NAME` opens it"),
+            Self::NoUpstream { known, .. } if known.is_empty() => {
+                "none is configured: start gated with `--upstream URL`".to_owned()
+            }
+            Self::NoUpstream { known, .. } => {
+                let known: Vec<&str> = known.iter().map(UpstreamName::as_str).collect();
+                format!("configured are: {}", known.join(", "))
+            }
+            Self::TokenTaken => "leave the token out to get a fresh one".to_owned(),
+            Self::NoSource { client, .. } => {
+                format!("`gatectl client show {client}` lists its sources")
+            }
+            Self::LastSource { client, .. } => format!(
+                "without sources its token would not be bound; `gatectl client revoke {client}` ends it"
+            ),
+            Self::Undone { why, .. } => match why {
+                RingError::Full { .. } => {
+                    "close rollouts or revoke clients that are done, or list one CIDR in place of many addresses".to_owned()
+                }
+                RingError::Failed(_) => "`gatectl status` says how the packet ring stands".to_owned(),
+            },
+            Self::Key { .. } => "`gatectl key verify` names the keys that do not open".to_owned(),
+            Self::InBulk { why, .. } => match why.hint() {
+                hint if hint.is_empty() => "nothing was opened".to_owned(),
+                hint => format!("{hint}; nothing was opened"),
+            },
+            Self::Stale => "look again and repeat".to_owned(),
+            Self::NotWritten(_) => {
+                "it is written as soon as the store answers; repeat to be sure".to_owned()
+            }
+            Self::Store(_) => "`gatectl verify` says how the store stands".to_owned(),
+            Self::Invalid(_) | Self::Token(_) | Self::Seal(_) | Self::NoRandom | Self::Stopping => {
+                String::new()
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(why: StoreError) -> Self {
+        match why {
+            StoreError::Rejected {
+                why: Rejection::TokenTaken,
+                ..
+            } => Self::TokenTaken,
+            StoreError::Rejected {
+                why: Rejection::Stale,
+                ..
+            } => Self::Stale,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl From<getrandom::Error> for Refused {
+    fn from(_gone: getrandom::Error) -> Self {
+        Self::NoRandom
+    }
+}

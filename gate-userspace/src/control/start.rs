@@ -1,0 +1,188 @@
+//! From what the store remembers to rings that stand.
+//!
+//! What is over is left out before anything is opened: a restart must not lengthen a lease.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::{
+    Actor, Control, Desk, Events, PacketRing, RingError, Streams, Worker,
+    expire::{alive, is_over},
+    lease::Leases,
+    writer::{SHARED_TOKEN, Writer, end_client, note_client},
+};
+use crate::{
+    client::{Client, Credential, Kind, Reach},
+    clock::Clock,
+    grants::Grants,
+    ident::{ClientName, UpstreamName},
+    secret::{Digest, Keyring},
+    settings::Mode,
+    store::{Change, Snapshot, Store, StoreError, Write},
+};
+
+/// More waiting changes than this, and who asks waits to ask.
+const QUEUE: usize = 1024;
+
+/// What control is made of.
+pub struct Parts {
+    pub store: Store,
+    pub grants: Arc<Grants>,
+    pub streams: Arc<dyn Streams>,
+    pub ring: Arc<dyn PacketRing>,
+    pub keyring: Arc<Keyring>,
+    pub clock: Clock,
+    pub events: Events,
+    /// The names that a client or rollout may ask for.
+    pub upstreams: BTreeSet<UpstreamName>,
+    pub mode: Mode,
+    /// Of the configured shared secret: the client `shared`, which covers its rollouts.
+    pub shared: Option<Digest>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("read what the store remembers")]
+    Store(#[from] StoreError),
+    #[error("bring the packet ring to what the store remembers")]
+    Ring(#[from] RingError),
+    #[error("the shared secret is also the token of client `{0}`")]
+    SharedTaken(ClientName),
+}
+
+/// Loads the table, brings the packet ring to it, and hands out the task that does the changing.
+///
+/// # Errors
+/// When the store cannot be read or the packet ring cannot hold what it remembers.
+pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
+    let snapshot = parts.store.snapshot().await?;
+    let shared: ClientName = "shared".parse().expect("six letters are a client name");
+    let desk = Arc::new(Desk {
+        store: parts.store,
+        grants: parts.grants,
+        streams: parts.streams,
+        ring: parts.ring,
+        keyring: parts.keyring,
+        clock: parts.clock,
+        upstreams: parts.upstreams,
+        names: papaya::HashMap::new(),
+        mode: parts.mode,
+        shared: parts.shared.is_some().then(|| shared.clone()),
+        events: parts.events,
+    });
+    let mut writer = Writer {
+        desk: Arc::clone(&desk),
+        leases: Leases::default(),
+        unwritten: Vec::new(),
+        retry: None,
+    };
+    let mode = if snapshot.closed {
+        Mode::Closed
+    } else {
+        desk.mode
+    };
+    desk.grants.set_mode(mode);
+    desk.grants.set_revision(snapshot.revision);
+    writer.load(snapshot);
+    writer.catch_up().await;
+    if let Some(digest) = parts.shared {
+        writer.put_shared(shared, digest).await?;
+    }
+    desk.ring.set_mode(mode).await?;
+    let revision = desk.grants.revision();
+    desk.ring.sync(revision, desk.grants.openings()).await?;
+    let (ask, jobs) = mpsc::channel(QUEUE);
+    Ok((Control { desk, jobs: ask }, Worker { writer, jobs }))
+}
+
+impl Writer {
+    fn load(&mut self, snapshot: Snapshot) {
+        let now = self.now();
+        for mut client in snapshot.clients {
+            if is_over(client.expires, now) {
+                self.unwritten.push(end_client("client.expire", &client));
+                continue;
+            }
+            client.tokens = alive(&client.tokens, now);
+            self.lease_client(&client);
+            let names = self.desk.names.pin();
+            names.insert(client.name.clone(), client.id);
+            self.desk.grants.put_client(client);
+        }
+        for mut rollout in snapshot.rollouts {
+            let Some(client) = self.desk.grants.client(rollout.client) else {
+                // Its client is over, and takes it along.
+                continue;
+            };
+            if is_over(rollout.expires, now) {
+                let client = client.record();
+                self.unwritten.push(Change {
+                    write: Write::EndRollout(rollout.serial),
+                    note: crate::store::Note {
+                        kind: "rollout.expire",
+                        subject: format!("rollout {}", rollout.id),
+                        client: client.name.to_string(),
+                        detail: json!({}),
+                    },
+                });
+                continue;
+            }
+            rollout.tokens = alive(&rollout.tokens, now);
+            self.lease_rollout(&rollout);
+            self.desk.grants.put_rollout(rollout);
+        }
+    }
+
+    /// The client of the configured secret: a row without a token, and a token without a row.
+    async fn put_shared(&mut self, name: ClientName, digest: Digest) -> Result<(), StartError> {
+        if let Some(grant) = self.desk.grants.find(&digest) {
+            let owner = grant.client.record().name.clone();
+            return Err(StartError::SharedTaken(owner));
+        }
+        let now = self.now();
+        let mut client = match self.client_named(&name) {
+            Ok(client) => Client::clone(&client),
+            Err(_absent) => self.add_shared(&name).await?,
+        };
+        client.reach = Reach::CoversRollouts;
+        client.tokens.push(Credential {
+            id: SHARED_TOKEN,
+            digest,
+            kind: Kind::Client,
+            expires: None,
+            key: None,
+            created: now,
+        });
+        self.desk.names.pin().insert(name, client.id);
+        self.desk.grants.put_client(client);
+        Ok(())
+    }
+
+    async fn add_shared(&mut self, name: &ClientName) -> Result<Client, StartError> {
+        let client = Client {
+            id: self.desk.store.reserve_client().await?,
+            name: name.clone(),
+            sources: Vec::new(),
+            ports: Vec::new(),
+            scope: None,
+            upstream: None,
+            key: None,
+            reach: Reach::CoversRollouts,
+            enabled: true,
+            expires: None,
+            rps: 0,
+            concurrency: 0,
+            created: self.now(),
+            tokens: Vec::new(),
+        };
+        let change = Change {
+            write: Write::AddClient(Box::new(client.clone())),
+            note: note_client("client.add", name, json!({ "shared": true })),
+        };
+        let revision = self.commit(Actor::Gate, vec![change]).await?;
+        self.desk.grants.set_revision(revision);
+        Ok(client)
+    }
+}

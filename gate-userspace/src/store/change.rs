@@ -1,0 +1,116 @@
+//! What a store is asked to write, and what it tells about what was written.
+//!
+//! State-based: a change holds the whole new record. Every commit is one revision; each of its
+//! changes is a row of the feed, which is the audit trail too, so a note never holds a secret.
+
+use serde_json::Value;
+
+use crate::{
+    client::Client,
+    clock::Stamp,
+    ident::{ClientId, HostName, Revision, RolloutSerial},
+    rollout::Rollout,
+};
+
+/// Changes that happen together or not at all, under one revision.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub at: Stamp,
+    pub host: HostName,
+    pub actor: String,
+    /// What the writer has seen: a record that somebody changed later is not overwritten.
+    pub basis: Revision,
+    pub changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub write: Write,
+    pub note: Note,
+}
+
+#[derive(Clone, Debug)]
+pub enum Write {
+    AddClient(Box<Client>),
+    PutClient(Box<Client>),
+    /// And all its rollouts. Ending what has ended is no error.
+    EndClient(ClientId),
+    AddRollout(Box<Rollout>),
+    PutRollout(Box<Rollout>),
+    EndRollout(RolloutSerial),
+    /// `panic` and `open`.
+    SetClosed(bool),
+}
+
+/// The line of the audit trail.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Such as `client.add`.
+    pub kind: &'static str,
+    /// Such as `client trainer`.
+    pub subject: String,
+    /// Whose change it is; empty when it is nobody's.
+    pub client: String,
+    pub detail: Value,
+}
+
+/// Everything live.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub revision: Revision,
+    pub closed: bool,
+    pub clients: Vec<Client>,
+    pub rollouts: Vec<Rollout>,
+}
+
+/// What changed since a revision, as it stands; `None` = it has ended.
+#[derive(Debug)]
+pub struct News {
+    pub revision: Revision,
+    pub closed: bool,
+    pub clients: Vec<(ClientId, Option<Client>)>,
+    pub rollouts: Vec<(RolloutSerial, Option<Rollout>)>,
+}
+
+/// Which lines of the audit trail.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub since: Stamp,
+    pub after: Revision,
+    /// Empty = everybody's.
+    pub client: String,
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub revision: Revision,
+    pub at: Stamp,
+    pub host: String,
+    pub actor: String,
+    pub kind: String,
+    pub subject: String,
+    pub detail: Value,
+}
+
+/// What a feed row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Entity {
+    Client(ClientId),
+    Rollout(RolloutSerial),
+    Gate,
+}
+
+impl Write {
+    pub(super) fn entity(&self) -> Entity {
+        match self {
+            Self::AddClient(client) | Self::PutClient(client) => Entity::Client(client.id),
+            Self::EndClient(id) => Entity::Client(*id),
+            Self::AddRollout(rollout) | Self::PutRollout(rollout) => {
+                Entity::Rollout(rollout.serial)
+            }
+            Self::EndRollout(serial) => Entity::Rollout(*serial),
+            Self::SetClosed(_) => Entity::Gate,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The store in one file: SQLite on a thread of its own, behind a queue.
+//!
+//! One connection, held exclusively: a second `gated` on the same file is refused, not merged.
+//! `synchronous = FULL` because an answered change must survive a power cut. The file is 0600:
+//! it holds no secret in the clear, but who may write it may let himself in.
+
+mod read;
+mod write;
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    sync::mpsc,
+    thread,
+};
+
+use rusqlite::{Connection, TransactionBehavior, backup::Backup};
+use tokio::sync::oneshot;
+
+use super::{
+    StoreError,
+    change::{Commit, Filter, Line, News, Snapshot},
+};
+use crate::{
+    clock::Stamp,
+    ident::{ClientId, Revision, RolloutSerial},
+};
+
+/// In order; `user_version` counts how many have run.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/1.embedded.sql")];
+
+type Job = Box<dyn FnOnce(&mut Db) + Send>;
+
+/// A handle; the thread ends with the last one.
+#[derive(Clone, Debug)]
+pub struct Embedded {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// What the thread owns.
+struct Db {
+    connection: Connection,
+    /// Handed out but perhaps not yet in a row; only rows outlive the process.
+    last_client: i64,
+    last_rollout: i64,
+}
+
+impl Embedded {
+    /// Opens the store, made if there is none, and brings it to this version.
+    ///
+    /// # Errors
+    /// When it is damaged, used by another `gated`, or of a newer version.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let (ready, opened) = oneshot::channel();
+        let work = move || match Db::open(&path) {
+            Ok(mut db) => {
+                // Nobody waits any more: then the queue is closed too.
+                _ = ready.send(Ok(()));
+                for job in queue {
+                    job(&mut db);
+                }
+            }
+            Err(why) => _ = ready.send(Err(why)),
+        };
+        thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(work)
+            .map_err(|why| StoreError::Use(why.into()))?;
+        opened.await.map_err(|_gone| StoreError::Closed)??;
+        Ok(Self { jobs })
+    }
+
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.ask(|db| read::snapshot(&mut db.connection)).await
+    }
+
+    pub(super) async fn news(&self, since: Revision) -> Result<News, StoreError> {
+        self.ask(move |db| read::news(&mut db.connection, since))
+            .await
+    }
+
+    pub(super) async fn reserve_client(&self) -> Result<ClientId, StoreError> {
+        self.ask(|db| {
+            db.last_client += 1;
+            super::row::client_id(db.last_client)
+                .ok_or_else(|| StoreError::Damaged("no client number is left".to_owned()))
+        })
+        .await
+    }
+
+    pub(super) async fn reserve_rollouts(&self, count: usize) -> Result<RolloutSerial, StoreError> {
+        self.ask(move |db| {
+            let first = db.last_rollout + 1;
+            db.last_rollout += i64::try_from(count).unwrap_or(i64::MAX);
+            Ok(RolloutSerial(first.cast_unsigned()))
+        })
+        .await
+    }
+
+    pub(super) async fn commit(&self, commit: Commit) -> Result<Revision, StoreError> {
+        self.ask(move |db| write::commit(&mut db.connection, &commit))
+            .await
+    }
+
+    pub(super) async fn audit(&self, filter: Filter) -> Result<Vec<Line>, StoreError> {
+        self.ask(move |db| read::audit(&db.connection, &filter))
+            .await
+    }
+
+    pub(super) async fn forget(&self, before: Stamp) -> Result<(), StoreError> {
+        self.ask(move |db| write::forget(&mut db.connection, before))
+            .await
+    }
+
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        self.ask(|db| check(&db.connection)).await
+    }
+
+    /// Copies the whole store to a new file while it is in use.
+    pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let to = to.to_owned();
+        self.ask(move |db| {
+            private_file(&to).map_err(|why| StoreError::Use(why.into()))?;
+            let mut copy = Connection::open(&to)?;
+            Backup::new(&db.connection, &mut copy)?.step(-1)?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |db| _ = answer.send(job(db)));
+        self.jobs.send(job).map_err(|_gone| StoreError::Closed)?;
+        answered.await.map_err(|_gone| StoreError::Closed)?
+    }
+}
+
+impl Db {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Open {
+            path: path.to_owned(),
+            cause,
+        };
+        private_file(path).map_err(|why| failed(why.into()))?;
+        let mut connection = Connection::open(path).map_err(|why| failed(why.into()))?;
+        prepare(&mut connection).map_err(|why| match why {
+            StoreError::Use(cause) if is_locked(&*cause) => StoreError::Locked {
+                path: path.to_owned(),
+            },
+            StoreError::Use(cause) => failed(cause),
+            other => other,
+        })?;
+        let last = |table: &str| {
+            connection.query_row(
+                "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = $1",
+                [table],
+                |row| row.get(0),
+            )
+        };
+        Ok(Self {
+            last_client: last("clients")?,
+            last_rollout: last("rollouts")?,
+            connection,
+        })
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(why: rusqlite::Error) -> Self {
+        Self::Use(why.into())
+    }
+}
+
+fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    check(connection)?;
+    migrate(connection)
+}
+
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged(verdict))
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).expect("a handful fits");
+    let step = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let found: i64 = step.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    let done = usize::try_from(found)
+        .map_err(|_why| StoreError::Damaged(format!("its version is {found}")))?;
+    for migration in MIGRATIONS.iter().skip(done) {
+        step.execute_batch(migration)?;
+    }
+    step.pragma_update(None, "user_version", known)?;
+    step.commit()?;
+    Ok(())
+}
+
+/// Makes the file and its folder for this user alone. A folder that is there stays as it is.
+fn private_file(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+    }
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+}
+
+fn is_locked(why: &(dyn std::error::Error + 'static)) -> bool {
+    let why = why.downcast_ref::<rusqlite::Error>();
+    why.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
+#[cfg(test)]
+mod tests;

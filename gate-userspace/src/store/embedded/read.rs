@@ -1,0 +1,188 @@
+//! What is live, what changed, and what the audit trail says, each as of one revision.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::{
+    client::Credential,
+    clock::Stamp,
+    ident::Revision,
+    store::{
+        BadRow, StoreError,
+        change::{Entity, Filter, Line, News, Snapshot},
+        row::{ClientRow, RolloutRow, TokenRow},
+        sql,
+    },
+};
+
+pub(super) fn snapshot(connection: &mut Connection) -> Result<Snapshot, StoreError> {
+    let view = connection.transaction()?;
+    let (revision, closed) = state(&view)?;
+    let mut of_client: HashMap<i64, Vec<Credential>> = HashMap::new();
+    let mut of_rollout: HashMap<i64, Vec<Credential>> = HashMap::new();
+    for row in all(&view, sql::TOKENS, &[], token)? {
+        let tokens = match row.rollout {
+            Some(rollout) => of_rollout.entry(rollout).or_default(),
+            None => of_client.entry(row.client).or_default(),
+        };
+        tokens.push(row.read()?);
+    }
+    let clients = all(&view, sql::CLIENTS, &[], client)?.into_iter();
+    let clients = clients.map(|row| {
+        let tokens = of_client.remove(&row.id).unwrap_or_default();
+        row.read(tokens)
+    });
+    let rollouts = all(&view, sql::ROLLOUTS, &[], rollout)?.into_iter();
+    let rollouts = rollouts.map(|row| {
+        let tokens = of_rollout.remove(&row.serial).unwrap_or_default();
+        row.read(tokens)
+    });
+    Ok(Snapshot {
+        revision,
+        closed,
+        clients: clients.collect::<Result<_, BadRow>>()?,
+        rollouts: rollouts.collect::<Result<_, BadRow>>()?,
+    })
+}
+
+pub(super) fn news(connection: &mut Connection, since: Revision) -> Result<News, StoreError> {
+    let view = connection.transaction()?;
+    let (revision, closed) = state(&view)?;
+    let mut news = News {
+        revision,
+        closed,
+        clients: Vec::new(),
+        rollouts: Vec::new(),
+    };
+    let changed = all(&view, sql::CHANGED_SINCE, &[since.0.cast_signed()], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let changed: Result<BTreeSet<Entity>, BadRow> = changed
+        .into_iter()
+        .map(|(entity, id)| Entity::read(&entity, id))
+        .collect();
+    for entity in changed? {
+        let (_, number) = entity.columns();
+        match entity {
+            Entity::Client(id) => {
+                let row = one(&view, sql::CLIENT, number, client)?;
+                let tokens = tokens(&view, sql::TOKENS_OF_CLIENT, number)?;
+                let now = row.map(|row| row.read(tokens)).transpose()?;
+                news.clients.push((id, now));
+            }
+            Entity::Rollout(serial) => {
+                let row = one(&view, sql::ROLLOUT, number, rollout)?;
+                let tokens = tokens(&view, sql::TOKENS_OF_ROLLOUT, number)?;
+                let now = row.map(|row| row.read(tokens)).transpose()?;
+                news.rollouts.push((serial, now));
+            }
+            Entity::Gate => {}
+        }
+    }
+    Ok(news)
+}
+
+pub(super) fn audit(connection: &Connection, filter: &Filter) -> Result<Vec<Line>, StoreError> {
+    let mut statement = connection.prepare_cached(sql::AUDIT)?;
+    let wanted = params![
+        filter.since.0,
+        filter.after.0.cast_signed(),
+        filter.client,
+        filter.client,
+        filter.limit
+    ];
+    let rows = statement.query_map(wanted, |row| {
+        let detail: String = row.get(7)?;
+        Ok(Line {
+            revision: Revision(row.get::<_, i64>(0)?.cast_unsigned()),
+            at: Stamp(row.get(2)?),
+            host: row.get(3)?,
+            actor: row.get(4)?,
+            kind: row.get(5)?,
+            subject: row.get(6)?,
+            detail: serde_json::from_str(&detail).unwrap_or(serde_json::Value::String(detail)),
+        })
+    })?;
+    let mut lines = rows.collect::<rusqlite::Result<Vec<Line>>>()?;
+    lines.reverse();
+    Ok(lines)
+}
+
+fn state(view: &Connection) -> Result<(Revision, bool), StoreError> {
+    let (revision, closed): (i64, i64) =
+        view.query_row(sql::STATE, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((Revision(revision.cast_unsigned()), closed != 0))
+}
+
+fn tokens(view: &Connection, statement: &str, owner: i64) -> Result<Vec<Credential>, StoreError> {
+    let rows = all(view, statement, &[owner], token)?.into_iter();
+    Ok(rows.map(TokenRow::read).collect::<Result<_, BadRow>>()?)
+}
+
+fn all<T>(
+    view: &Connection,
+    statement: &str,
+    params: &[i64],
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement = view.prepare_cached(statement)?;
+    let rows = statement.query_map(rusqlite::params_from_iter(params), read)?;
+    rows.collect()
+}
+
+fn one<T>(
+    view: &Connection,
+    statement: &str,
+    id: i64,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    let mut statement = view.prepare_cached(statement)?;
+    statement.query_row([id], |row| read(row)).optional()
+}
+
+fn client(row: &Row<'_>) -> rusqlite::Result<ClientRow> {
+    Ok(ClientRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        enabled: row.get(2)?,
+        reach: row.get(3)?,
+        sources: row.get(4)?,
+        ports: row.get(5)?,
+        scope: row.get(6)?,
+        upstream: row.get(7)?,
+        key: row.get(8)?,
+        rps: row.get(9)?,
+        concurrency: row.get(10)?,
+        created: row.get(11)?,
+        expires: row.get(12)?,
+    })
+}
+
+fn rollout(row: &Row<'_>) -> rusqlite::Result<RolloutRow> {
+    Ok(RolloutRow {
+        serial: row.get(0)?,
+        id: row.get(1)?,
+        client: row.get(2)?,
+        sources: row.get(3)?,
+        scope: row.get(4)?,
+        upstream: row.get(5)?,
+        key: row.get(6)?,
+        phase: row.get(7)?,
+        created: row.get(8)?,
+        expires: row.get(9)?,
+    })
+}
+
+fn token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+    Ok(TokenRow {
+        id: row.get(0)?,
+        digest: row.get(1)?,
+        kind: row.get(2)?,
+        client: row.get(3)?,
+        rollout: row.get(4)?,
+        key: row.get(5)?,
+        created: row.get(6)?,
+        expires: row.get(7)?,
+    })
+}
