@@ -7,7 +7,10 @@
 
 mod hidden;
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::{
+    env::VarError,
+    io::{self, IsTerminal as _, Read as _},
+};
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -49,8 +52,12 @@ pub(super) fn from_env(what: &str, name: &str) -> Result<Secret, Fault> {
         reason = "the operator named this variable on the command line; it is no setting"
     )]
     let text = std::env::var(name).map_err(|cause| {
-        Fault::refused(format!("cannot read {what} from the environment"))
-            .because(cause)
+        // The error's own words quote a value that is not text.
+        let why = match cause {
+            VarError::NotPresent => "is not set",
+            VarError::NotUnicode(_) => "is not text",
+        };
+        Fault::refused(format!("{what} cannot be had: ${name} {why}"))
             .hint(format!("set it first: `read -rs {name} && export {name}`"))
     })?;
     let text = present(&Zeroizing::new(text), what, &format!("${name}"))?;

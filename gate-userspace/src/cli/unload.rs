@@ -45,7 +45,7 @@ pub(super) async fn run(gate: &Gate, args: UnloadArgs) -> Result<Answer, Fault> 
 fn from_kernel(pin_dir: &Path, command: &str, _sure: Confirmed) -> Result<Vec<PathBuf>, Fault> {
     if !nix::unistd::geteuid().is_root() {
         return Err(
-            Fault::refused("no gate is running, and unloading without one takes root")
+            Fault::refused("no gate answers, and unloading without one takes root")
                 .hint(format!("`sudo {command}`")),
         );
     }
