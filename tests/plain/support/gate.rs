@@ -184,6 +184,7 @@ impl Maker {
                 url: url(upstream.address, ""),
                 credential: CredentialMode::Replace,
                 key: UpstreamKey::new(PROVIDER_KEY),
+                without_key: gate_userspace::settings::WithoutKey::Refuse,
                 present_as: PresentAs::Bearer,
                 guard: UpstreamGuard::Off,
                 connect_timeout: Duration::from_secs(5),
