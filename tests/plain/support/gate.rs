@@ -269,7 +269,10 @@ impl Maker {
             keyring: Arc::clone(&keyring),
             clock: clock.clone(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ListenAt::Tcp(at) = settings.listen[0].at else {
+            panic!("the tests listen on TCP");
+        };
+        let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
         let bound = Bound {
             listen: settings.listen[0].clone(),
