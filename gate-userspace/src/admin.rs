@@ -113,3 +113,6 @@ fn router(api: Api) -> Router {
         .method_not_allowed_fallback(refusal::Refusal::no_method)
         .with_state(api)
 }
+
+#[cfg(test)]
+mod tests;
