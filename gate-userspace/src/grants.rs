@@ -7,9 +7,10 @@ mod grant;
 mod ledger;
 mod listed;
 mod view;
+mod write;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
@@ -20,13 +21,10 @@ pub use grant::{ClientGrant, Dead, Grant, RolloutGrant};
 pub use ledger::{Delta, Holder, Opened, SourceKey};
 
 use crate::{
-    client::Client,
     clock::Stamp,
     ident::{ClientId, HostName, Revision, RolloutId, RolloutSerial, TokenId},
-    rollout::{Phase, Rollout},
     secret::Digest,
     settings::Mode,
-    source::Source,
 };
 use ledger::Ledger;
 use listed::Listed;
@@ -48,7 +46,7 @@ pub struct Grants {
 struct Book {
     clients: BTreeMap<ClientId, Arc<ClientGrant>>,
     rollouts: BTreeMap<RolloutSerial, Arc<RolloutGrant>>,
-    of_client: BTreeMap<ClientId, Vec<RolloutSerial>>,
+    of_client: BTreeMap<ClientId, BTreeSet<RolloutSerial>>,
     ledger: Ledger,
 }
 
@@ -125,92 +123,6 @@ impl Grants {
         self.fresh_until.store(until.0, Ordering::Release);
     }
 
-    /// Adds a client, or brings it to this state. Its rollouts stay as they are.
-    pub fn put_client(&self, client: Client) -> Effects {
-        let mut book = self.book();
-        let id = client.id;
-        if let Some(grant) = book.clients.get(&id).cloned() {
-            let before = grant.record();
-            grant.replace(client);
-            let mut effects = self.exchange(&before.tokens, &grant, None);
-            let rollouts = book.rollouts_of(id);
-            effects
-                .narrowed
-                .extend(narrowed(&grant, &rollouts, &before));
-            if before.enabled && !grant.record().enabled {
-                effects.dead.extend(all_tokens(&grant, &rollouts));
-            }
-            self.rebook(&mut book, &grant, &rollouts, &mut effects);
-            return effects;
-        }
-        let grant = Arc::new(ClientGrant::new(client));
-        book.clients.insert(id, Arc::clone(&grant));
-        let mut effects = self.exchange(&[], &grant, None);
-        self.rebook(&mut book, &grant, &[], &mut effects);
-        effects
-    }
-
-    /// Removes a client and all its rollouts.
-    pub fn drop_client(&self, id: ClientId) -> Effects {
-        let mut effects = Effects::default();
-        let mut book = self.book();
-        for rollout in book.rollouts_of(id) {
-            self.forget_rollout(&mut book, rollout.serial, &mut effects);
-        }
-        if let Some(grant) = book.clients.remove(&id) {
-            for credential in &grant.record().tokens {
-                self.kill(&credential.digest, &mut effects);
-            }
-            let deltas = book.ledger.clear(&Holder::Client(id));
-            self.announce(deltas, &mut effects);
-        }
-        book.of_client.remove(&id);
-        effects
-    }
-
-    /// Adds a rollout, or brings it to this state. Its client must be here.
-    ///
-    /// A closed one is the same as [`Self::drop_rollout`].
-    pub fn put_rollout(&self, rollout: Rollout) -> Effects {
-        let serial = rollout.serial;
-        if rollout.phase == Phase::Closed {
-            return self.drop_rollout(serial);
-        }
-        let mut book = self.book();
-        let Some(client) = book.clients.get(&rollout.client).cloned() else {
-            return Effects::default();
-        };
-        let mut effects = Effects::default();
-        let mut before = None;
-        let grant = if let Some(grant) = book.rollouts.get(&serial).cloned() {
-            let record = grant.record();
-            grant.replace(rollout);
-            effects.narrowed.extend(narrowed_rollout(&grant, &record));
-            before = Some(record);
-            grant
-        } else {
-            let grant = Arc::new(RolloutGrant::new(rollout, Arc::clone(&client)));
-            book.rollouts.insert(serial, Arc::clone(&grant));
-            book.of_client.entry(client.id).or_default().push(serial);
-            self.rollouts
-                .pin()
-                .insert(grant.id.clone(), Arc::clone(&grant));
-            grant
-        };
-        let old = before.as_ref().map_or(&[][..], |record| &record.tokens);
-        let exchanged = self.exchange(old, &client, Some(&grant));
-        effects.dead.extend(exchanged.dead);
-        self.rebook_rollout(&mut book, &grant, &mut effects);
-        effects
-    }
-
-    /// Removes a rollout.
-    pub fn drop_rollout(&self, serial: RolloutSerial) -> Effects {
-        let mut effects = Effects::default();
-        self.forget_rollout(&mut self.book(), serial, &mut effects);
-        effects
-    }
-
     /// Everything the packet ring should hold.
     pub fn openings(&self) -> BTreeMap<SourceKey, Opened> {
         self.book().ledger.all()
@@ -243,183 +155,9 @@ impl Grants {
         )
     }
 
-    /// Brings the token table from `old` credentials to those that the owner has now.
-    fn exchange(
-        &self,
-        old: &[crate::client::Credential],
-        client: &Arc<ClientGrant>,
-        rollout: Option<&Arc<RolloutGrant>>,
-    ) -> Effects {
-        let mut effects = Effects::default();
-        let current = client.record();
-        let of_rollout = rollout.map(|rollout| rollout.record());
-        let new = of_rollout
-            .as_ref()
-            .map_or(&current.tokens, |record| &record.tokens);
-        for gone in old
-            .iter()
-            .filter(|o| !new.iter().any(|n| n.digest == o.digest))
-        {
-            self.kill(&gone.digest, &mut effects);
-        }
-        let tokens = self.tokens.pin();
-        for credential in new {
-            let same = old.iter().find(|o| o.digest == credential.digest);
-            if same.is_none_or(|o| o.expires != credential.expires || o.key != credential.key) {
-                let grant = Grant::new(credential, Arc::clone(client), rollout.cloned());
-                tokens.insert(credential.digest, Arc::new(grant));
-            }
-        }
-        effects
-    }
-
-    fn kill(&self, digest: &Digest, effects: &mut Effects) {
-        if let Some(grant) = self.tokens.pin().remove(digest) {
-            grant.kill();
-            effects.dead.push(grant.token);
-        }
-    }
-
-    fn forget_rollout(&self, book: &mut Book, serial: RolloutSerial, effects: &mut Effects) {
-        let Some(grant) = book.rollouts.remove(&serial) else {
-            return;
-        };
-        let rollouts = self.rollouts.pin();
-        if rollouts
-            .get(&grant.id)
-            .is_some_and(|live| live.serial == serial)
-        {
-            rollouts.remove(&grant.id);
-        }
-        for credential in &grant.record().tokens {
-            self.kill(&credential.digest, effects);
-        }
-        if let Some(serials) = book.of_client.get_mut(&grant.client.id) {
-            serials.retain(|other| *other != serial);
-        }
-        let deltas = book.ledger.clear(&Holder::Rollout(serial));
-        self.announce(deltas, effects);
-    }
-
-    /// Books the sources of a client and of those rollouts that inherit them.
-    fn rebook(
-        &self,
-        book: &mut Book,
-        client: &Arc<ClientGrant>,
-        rollouts: &[Arc<RolloutGrant>],
-        effects: &mut Effects,
-    ) {
-        let record = client.record();
-        let deltas = if record.enabled {
-            let opened = Opened {
-                client: client.id,
-                until: record.expires,
-                ports: record.ports.iter().copied().collect(),
-            };
-            book.ledger.set(
-                Holder::Client(client.id),
-                &record.sources,
-                &opened,
-                &self.host,
-            )
-        } else {
-            book.ledger.clear(&Holder::Client(client.id))
-        };
-        self.announce(deltas, effects);
-        for rollout in rollouts {
-            self.rebook_rollout(book, rollout, effects);
-        }
-    }
-
-    fn rebook_rollout(&self, book: &mut Book, rollout: &RolloutGrant, effects: &mut Effects) {
-        let (record, client) = (rollout.record(), rollout.client.record());
-        let holder = Holder::Rollout(rollout.serial);
-        let deltas = if client.enabled {
-            let opened = Opened {
-                client: rollout.client.id,
-                until: earlier(record.expires, client.expires),
-                ports: client.ports.iter().copied().collect(),
-            };
-            let sources = grant::effective(&record, &client);
-            book.ledger.set(holder, sources, &opened, &self.host)
-        } else {
-            book.ledger.clear(&holder)
-        };
-        self.announce(deltas, effects);
-    }
-
-    /// The connection ring learns of a change at once, the packet ring through the effects.
-    fn announce(&self, deltas: Vec<Delta>, effects: &mut Effects) {
-        for delta in deltas {
-            self.listed.apply(&delta);
-            effects.deltas.push(delta);
-        }
-        effects
-            .deltas
-            .sort_by_key(|delta| matches!(delta, Delta::Open(..)));
-    }
-
     fn book(&self) -> MutexGuard<'_, Book> {
         // A panic while booking leaves counts that are at worst too high: nothing opens by it.
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Book {
-    fn rollouts_of(&self, id: ClientId) -> Vec<Arc<RolloutGrant>> {
-        let serials = self.of_client.get(&id).map_or(&[][..], Vec::as_slice);
-        serials
-            .iter()
-            .filter_map(|serial| self.rollouts.get(serial).cloned())
-            .collect()
-    }
-}
-
-/// Tokens of a client, and of rollouts that inherit its sources, when a source of it went.
-fn narrowed(grant: &ClientGrant, rollouts: &[Arc<RolloutGrant>], before: &Client) -> Vec<TokenId> {
-    let now = grant.record();
-    if widened(&before.sources, &now.sources) {
-        return Vec::new();
-    }
-    let inheriting = rollouts.iter().map(|rollout| rollout.record());
-    let inheriting = inheriting.filter(|record| record.sources.is_empty());
-    let theirs =
-        inheriting.flat_map(|record| record.tokens.iter().map(|t| t.id).collect::<Vec<_>>());
-    now.tokens
-        .iter()
-        .map(|token| token.id)
-        .chain(theirs)
-        .collect()
-}
-
-fn all_tokens(grant: &ClientGrant, rollouts: &[Arc<RolloutGrant>]) -> Vec<TokenId> {
-    let own = grant.record();
-    let theirs = rollouts.iter().map(|rollout| rollout.record());
-    let theirs = theirs.flat_map(|record| record.tokens.iter().map(|t| t.id).collect::<Vec<_>>());
-    own.tokens
-        .iter()
-        .map(|token| token.id)
-        .chain(theirs)
-        .collect()
-}
-
-fn narrowed_rollout(grant: &RolloutGrant, before: &Rollout) -> Vec<TokenId> {
-    let now = grant.record();
-    if widened(&before.sources, &now.sources) {
-        return Vec::new();
-    }
-    now.tokens.iter().map(|token| token.id).collect()
-}
-
-/// Whether whoever was admitted still is. No source at all admits everybody.
-fn widened(before: &[Source], now: &[Source]) -> bool {
-    now.is_empty() || (!before.is_empty() && before.iter().all(|source| now.contains(source)))
-}
-
-fn earlier(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (one, other) => one.or(other),
     }
 }
 

@@ -26,3 +26,7 @@ pub mod store;
 pub mod control;
 pub mod admin;
 pub mod cli;
+pub mod config;
+pub mod drain;
+pub mod telemetry;
+pub mod app;

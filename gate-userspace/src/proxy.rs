@@ -1,1 +1,264 @@
-//! The request path: from an accepted socket to the last byte of the answer.
+//! The request ring: token, rollout, source and limits, then the upstream, streamed both ways.
+//!
+//! Reads the grants table and never waits for a store. A check returns a value, and the next step
+//! asks for it: `Presented -> Permit -> Outbound`; only an `Outbound` can be sent. What a peer can
+//! influence is neither indexed nor sliced here.
+
+#![warn(clippy::indexing_slicing, clippy::string_slice)]
+
+pub mod listen;
+pub(crate) mod connection;
+mod crowd;
+pub(crate) mod head;
+pub(crate) mod route;
+pub(crate) mod origin;
+mod open;
+pub(crate) mod present;
+pub mod live;
+mod admit;
+mod kinds;
+mod throttle;
+mod limit;
+mod inbound;
+mod hop;
+mod swap;
+mod backend;
+mod upstream;
+mod relay;
+mod sse;
+mod body;
+mod respond;
+mod call;
+mod end;
+mod access;
+pub mod counters;
+
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::{HeaderMap, Request, Response};
+use hyper::{body::Incoming, server::conn::http1};
+
+use self::{
+    admit::{Ask, Permit},
+    backend::Backend,
+    body::{Aborted, Body},
+    call::Call,
+    connection::Caller,
+    counters::{Counters, Row},
+    crowd::Crowd,
+    inbound::Inbound,
+    limit::Limits,
+    live::{Line, Live},
+    present::Presented,
+    route::{Matched, Routes},
+    swap::Way,
+    throttle::Throttle,
+    upstream::{Answer, Pool},
+};
+use crate::{
+    clock::Clock,
+    fault::{Denied, Fault, Stop},
+    grants::{Grant, Grants},
+    secret::Keyring,
+    settings::{self, CredentialMode, Mode, Settings},
+};
+
+/// What the request path works with, the same for all workers.
+pub struct Proxy {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) live: Arc<Live>,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+    routes: Routes,
+    backends: Vec<Backend>,
+    limits: settings::Limits,
+    per_client: Limits,
+    throttle: Throttle,
+    crowd: Crowd,
+    counters: Counters,
+    is_draining: AtomicBool,
+}
+
+/// What a [`Proxy`] is made of.
+pub struct Parts<'a> {
+    pub settings: &'a Settings,
+    pub grants: Arc<Grants>,
+    pub live: Arc<Live>,
+    pub keyring: Arc<Keyring>,
+    pub clock: Clock,
+}
+
+/// What one worker has for itself.
+pub(crate) struct Worker {
+    proxy: Arc<Proxy>,
+    row: Arc<Row>,
+    pool: Rc<Pool>,
+    http1: http1::Builder,
+}
+
+/// Answers one request. An error closes the connection without a word.
+async fn handle(caller: Rc<Caller>, request: Request<Incoming>) -> Result<Response<Body>, Aborted> {
+    let is_closed = caller.worker.proxy.grants.mode() == Mode::Closed;
+    if is_closed || caller.line.is_ordered().is_some() {
+        return Err(Aborted);
+    }
+    let mut call = Call::begin(&caller, &request);
+    let answered = serve(&caller, request, &mut call).await;
+    let mut response = answered.unwrap_or_else(|stop| call.refuse(stop));
+    call.origin.allow(response.headers_mut());
+    Ok(response)
+}
+
+async fn serve(
+    caller: &Caller,
+    request: Request<Incoming>,
+    call: &mut Call,
+) -> Result<Response<Body>, Stop> {
+    let proxy = &*caller.worker.proxy;
+    let (head, body) = head::read(request)?;
+    let matched = proxy.routes.find(head.path())?;
+    call.follows(&matched);
+    call.origin = caller.door.check(&head)?;
+    if let Some(answer) = open::answer(proxy, &head, &call.origin) {
+        return Ok(call.answered(answer));
+    }
+    proxy.is_serving()?;
+    let presented = proxy.present(&matched, &head.headers);
+    let ask = Ask {
+        head: &head,
+        matched: &matched,
+        peer: caller.peer,
+        now: proxy.clock.now(),
+    };
+    let permit = match presented.and_then(|presented| proxy.known(presented)) {
+        Ok((grant, presented)) => {
+            // Held before the grant is read: a revocation in between finds this line.
+            let others = admit::also_ends_with(&proxy.grants, &grant, &matched);
+            caller.hold.borrow_mut().under(&grant, &others);
+            call.is_of(&grant);
+            admit::permit(&proxy.grants, &grant, presented, &ask)?
+        }
+        Err(denied) => admit::audited(&proxy.grants, denied)?,
+    };
+    call.enters(proxy.per_client(&permit, ask.now)?);
+    let (upstream, backend) = proxy.backend(&matched, &permit)?;
+    let body = Inbound::new(body, matched.route.body_limit, proxy.limits.body_idle)?;
+    let way = Way {
+        route: matched.route,
+        backend,
+        keyring: &proxy.keyring,
+        forwarded_for: &caller.forwarded_for,
+    };
+    let outbound = swap::credential(&permit, head, body, &way)?;
+    let sent = upstream::send(outbound, backend, upstream, &caller.worker.pool);
+    let answer = unless_cut(&caller.line, sent).await?;
+    Ok(relay::stream(answer, call, &caller.line, backend))
+}
+
+/// The order to end comes before anything that is ready.
+async fn unless_cut(
+    line: &Line,
+    sent: impl Future<Output = Result<Answer, Fault>>,
+) -> Result<Answer, Stop> {
+    tokio::select! { biased;
+        why = line.ordered() => Err(Stop::Cut(why)),
+        answer = sent => Ok(answer?),
+    }
+}
+
+impl Proxy {
+    pub fn new(parts: Parts<'_>) -> Arc<Self> {
+        let settings = parts.settings;
+        let limits = settings.limits.clone();
+        Arc::new(Self {
+            grants: parts.grants,
+            live: parts.live,
+            keyring: parts.keyring,
+            clock: parts.clock,
+            routes: Routes::new(settings),
+            backends: settings.upstreams.iter().map(Backend::new).collect(),
+            per_client: Limits::new(&limits),
+            throttle: Throttle::new(limits.failed_auth),
+            crowd: Crowd::new(limits.connections, limits.connections_per_source),
+            counters: Counters::default(),
+            is_draining: AtomicBool::new(false),
+            limits,
+        })
+    }
+
+    /// From here on every new call is answered 503.
+    pub fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn is_serving(&self) -> Result<(), Fault> {
+        if self.is_draining.load(Ordering::Acquire) {
+            Err(Fault::Draining)
+        } else if self.grants.is_fresh(self.clock.now()) {
+            Ok(())
+        } else {
+            Err(Fault::Stale)
+        }
+    }
+
+    fn present(&self, matched: &Matched<'_>, headers: &HeaderMap) -> Result<Presented, Denied> {
+        let usual = matched.route.upstream.and_then(|at| self.backends.get(at));
+        let mode = usual.map_or(CredentialMode::Replace, |backend| backend.credential);
+        matched.route.profile.present(headers, mode)
+    }
+
+    fn known(&self, presented: Presented) -> Result<(Arc<Grant>, Presented), Denied> {
+        // The table found it by this digest; comparing once more, in constant time, costs nothing
+        // and keeps the guarantee out of the table's hands.
+        match self.grants.find(&presented.shown.digest) {
+            Some(grant) if grant.digest == presented.shown.digest => Ok((grant, presented)),
+            Some(_) | None => Err(Denied::Unknown(presented.shown.look)),
+        }
+    }
+
+    fn per_client(
+        &self,
+        permit: &Permit,
+        now: crate::clock::Stamp,
+    ) -> Result<Option<limit::Slot>, Denied> {
+        let Some(grant) = permit.grant() else {
+            return Ok(None);
+        };
+        self.per_client.take(&grant.client.record(), now).map(Some)
+    }
+
+    /// The upstream of the rollout, else of the client, else of the route.
+    fn backend(&self, matched: &Matched<'_>, permit: &Permit) -> Result<(usize, &Backend), Fault> {
+        if matched.route.is_nowhere {
+            return Err(Fault::NoRoute);
+        }
+        let at = match permit.upstream() {
+            Some(name) => self.backends.iter().position(|b| b.name == name),
+            None => matched.route.upstream,
+        };
+        let at = at.ok_or(Fault::NoUpstream)?;
+        let backend = self.backends.get(at).ok_or(Fault::NoUpstream)?;
+        Ok((at, backend))
+    }
+}
+
+impl Worker {
+    fn new(proxy: Arc<Proxy>) -> Rc<Self> {
+        Rc::new(Self {
+            row: proxy.counters.row(),
+            pool: Pool::new(proxy.backends.len()),
+            http1: connection::http1(proxy.limits.head_size),
+            proxy,
+        })
+    }
+}

@@ -56,6 +56,7 @@ pub struct Upstream {
     pub credential: CredentialMode,
     /// The ordinary provider key for all clients.
     pub key: Option<UpstreamKey>,
+    pub without_key: WithoutKey,
     pub present_as: PresentAs,
     pub guard: UpstreamGuard,
     pub connect_timeout: Duration,
@@ -86,6 +87,14 @@ pub enum CredentialMode {
     None,
 }
 
+/// What becomes of a call for which neither rollout, client nor upstream has a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutKey {
+    Refuse,
+    /// The upstream was named by a flag alone, so it may well need none.
+    Send,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresentAs {
     Bearer,
@@ -104,6 +113,8 @@ pub enum UpstreamGuard {
 pub struct Route {
     /// Without a final slash; empty for the root. `{rollout}` captures the id.
     pub prefix: String,
+    /// The part of `prefix` that scopes do not see: they match what stands behind it.
+    pub mount: String,
     pub profile: ProfileName,
     pub upstream: UpstreamName,
     /// Removed before the path is joined to the upstream's.
@@ -221,12 +232,45 @@ pub struct Settings {
     pub admin_group: String,
 }
 
+impl Route {
+    pub fn new(prefix: &str, mount: &str, profile: ProfileName, upstream: UpstreamName) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+            mount: mount.to_owned(),
+            profile,
+            upstream,
+            strip_prefix: String::new(),
+            body_limit: None,
+        }
+    }
+}
+
+impl UpstreamUrl {
+    /// Whether the name says by itself that this is an address of this host.
+    ///
+    /// Other addresses of this host are known only to the kernel: `app::doorway` asks it.
+    pub fn is_loopback(&self) -> bool {
+        let address: Result<IpAddr, _> = self.host.parse();
+        self.host == "localhost" || address.is_ok_and(|a| a.to_canonical().is_loopback())
+    }
+}
+
 impl Listen {
     /// Whether somebody other than this host itself could reach it.
     pub fn is_network(&self) -> bool {
         match &self.at {
             ListenAt::Tcp(address) => !address.ip().to_canonical().is_loopback(),
             ListenAt::Unix(_) => false,
+        }
+    }
+}
+
+/// The text that `listen.address` reads.
+impl std::fmt::Display for ListenAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

@@ -1,1 +1,13 @@
-//! plain
+//! What a caller can observe of the request path, in process and without privileges.
+//!
+//! The real library on loopback, real sockets, a scripted upstream that records every byte.
+
+#![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
+
+mod support;
+
+mod admission;
+mod paths;
+mod streams;
+mod endings;
+mod swap;

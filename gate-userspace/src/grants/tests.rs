@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use super::*;
 use crate::{
-    client::{Credential, Kind, Reach},
+    client::{Client, Credential, Kind, Reach},
+    rollout::{Phase, Rollout},
     source::{Peer, Source},
 };
 

@@ -1,6 +1,6 @@
 //! What is in the table, for those who list it or change it: never asked on the request path.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{ClientGrant, Grants, RolloutGrant};
 use crate::ident::{ClientId, RolloutSerial};
@@ -28,6 +28,6 @@ impl Grants {
     }
 
     pub fn count_rollouts_of(&self, client: ClientId) -> usize {
-        self.book().of_client.get(&client).map_or(0, Vec::len)
+        self.book().of_client.get(&client).map_or(0, BTreeSet::len)
     }
 }

@@ -1,0 +1,20 @@
+//! The bit filter in front of the exact tables: which word, and which two bits in it.
+//!
+//! A stranger with a random source costs one word here instead of a hash miss, 4-5 times less.
+//! The filter only ever says "surely not"; userspace sets bits before an entry and clears them
+//! after, so a wrong answer costs a lookup and never a verdict.
+
+use crate::address::Address;
+
+/// Words of the filter, a power of two: 1 Mbit, 17 % full at 100k addresses.
+pub const FILTER_WORDS: usize = 16384;
+
+/// The seed is random per pin directory, so that nobody can aim at set bits.
+#[inline(always)]
+pub fn place<A: Address>(address: A, seed: u64) -> (u32, u64) {
+    let mut mixed = (address.fold() ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^= mixed >> 32;
+    mixed = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let word = (mixed >> 44) as u32 & (FILTER_WORDS as u32 - 1);
+    (word, 1 << ((mixed >> 32) & 63) | 1 << ((mixed >> 38) & 63))
+}

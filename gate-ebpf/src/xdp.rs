@@ -1,0 +1,52 @@
+//! XDP: the earliest drop, on uplinks.
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::programs::XdpContext;
+use gate_common::event::{LOOPBACK_IFINDEX, Lane};
+use gate_common::reason::Reason;
+use gate_common::verdict::judge;
+
+use crate::maps::Maps;
+use crate::reader::Frame;
+use crate::report::{count, refuse};
+
+#[inline(always)]
+pub(crate) fn ingress(ctx: &XdpContext) -> u32 {
+    let ifindex = ctx.ingress_ifindex() as u32;
+    let lane = if ifindex == LOOPBACK_IFINDEX {
+        Lane::Probe
+    } else {
+        Lane::Xdp
+    };
+    match judge(&Frame::xdp(ctx), &Maps { ifindex }) {
+        reason @ (Reason::NotIp
+        | Reason::NotTcp
+        | Reason::OtherPort
+        | Reason::NotHere
+        | Reason::Allowed
+        | Reason::AllowedNet
+        | Reason::Local) => {
+            count(lane, reason as u32);
+            XDP_PASS
+        }
+        reason @ (Reason::Stranger
+        | Reason::Expired
+        | Reason::Unlisted
+        | Reason::Guarded
+        | Reason::Fragment
+        | Reason::Truncated
+        | Reason::Malformed
+        | Reason::VlanDepth
+        | Reason::ExtensionDepth
+        | Reason::Spoofed
+        | Reason::WrongInterface
+        | Reason::SynBudget
+        | Reason::Closed) => {
+            if refuse(lane, reason, ifindex, ctx) {
+                XDP_DROP
+            } else {
+                XDP_PASS
+            }
+        }
+    }
+}

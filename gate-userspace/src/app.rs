@@ -1,0 +1,277 @@
+//! One run of the daemon, top to bottom: check, lock, open, take, guard, load, listen, serve, drain.
+//!
+//! What may refuse a start comes before anything is bound or attached. Addresses are taken before
+//! the packet ring stands and opened after it, so no moment is unguarded.
+
+mod bind;
+mod check;
+mod events;
+mod explain;
+mod fault;
+mod lock;
+mod master;
+pub mod protect;
+pub mod ring;
+mod signals;
+mod streams;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use tracing::{error, info, warn};
+
+pub use fault::StartError;
+use protect::Protected;
+use ring::Ring;
+use signals::Signals;
+use streams::LiveStreams;
+use view::View;
+
+use crate::{
+    admin::{self, AdminSocket, Api, Doorways},
+    clock::Clock,
+    config::{Config, Secrets},
+    control::{self, Events},
+    drain::Tasks,
+    grants::Grants,
+    kernel,
+    proxy::{
+        Parts, Proxy,
+        listen::{self, Bound, Workers},
+        live::Live,
+    },
+    secret::{Digest, Keyring},
+    settings::{KernelNeed, Mode, Settings},
+    store::{Embedded, Store},
+    telemetry::Chain,
+};
+
+/// How long background tasks may take to stop.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What `--check` tells, and what a start goes by.
+#[derive(Debug)]
+pub struct Plan {
+    pub protected: Vec<Protected>,
+    /// Why there will be no packet ring, if there will be none.
+    pub absent: Option<String>,
+}
+
+/// What a start would protect, and whether it can.
+///
+/// # Errors
+/// When the start must be refused; nothing was bound or attached.
+pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
+    let protected = protect::ports(settings, &protect::is_own, &crate::config::resolve)?;
+    if protected.is_empty() {
+        let absent = "every listener is on loopback and no port is guarded".to_owned();
+        return Ok(Plan {
+            protected,
+            absent: Some(absent),
+        });
+    }
+    let absent = match settings.kernel.need {
+        KernelNeed::Off => Some("switched off by the settings".to_owned()),
+        KernelNeed::Require => {
+            kernel::probe().map_err(StartError::Kernel)?;
+            None
+        }
+        KernelNeed::Prefer => kernel::probe().err().map(|error| Chain(&error).to_string()),
+    };
+    Ok(Plan { protected, absent })
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When the start failed. A drain that ran out of time is not an error.
+pub fn run(config: Config) -> Result<(), StartError> {
+    let Config {
+        settings, secrets, ..
+    } = config;
+    let plan = plan(&settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Thread)?;
+    runtime.block_on(serve(settings, secrets, plan))
+}
+
+async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), StartError> {
+    for note in &secrets.notes {
+        info!("{note}");
+    }
+    let signals = Signals::listen().map_err(StartError::Thread)?;
+    let _lock = lock::take(&settings.run_dir)?;
+    lock::private_dir(&settings.state_dir, 0o700)?;
+    let keyring = Arc::new(master::keyring(secrets.master, &settings.master_key_file)?);
+    let store = Store::Embedded(Embedded::open(&settings.store).await?);
+    let mode = if store.is_closed().await? {
+        Mode::Closed
+    } else {
+        settings.mode
+    };
+    let taken = settings
+        .listen
+        .iter()
+        .map(bind::take)
+        .collect::<Result<Vec<_>, _>>()?;
+    let socket = AdminSocket::bind(&settings.admin_socket, &settings.admin_group)?;
+
+    let is_first = !settings.kernel.pin_dir.exists();
+    let ring = Arc::new(guard(&settings, mode, plan)?);
+    let parts = Opened {
+        shared: secrets.shared.map(|token| token.digest),
+        settings,
+        keyring,
+        store,
+        mode,
+        taken,
+        socket,
+    };
+    let stood = stand(parts, signals, Arc::clone(&ring)).await;
+    if let (Err(_), true, Some(agent)) = (&stood, is_first, ring.agent()) {
+        // A start that fails leaves nothing attached, unless it was there before.
+        if let Err(cause) = agent.unload().await {
+            warn!(cause = %Chain(&cause), "the packet ring stays attached: gatectl unload --yes");
+        }
+    }
+    stood
+}
+
+/// What is open before the packet ring stands.
+struct Opened {
+    settings: Settings,
+    shared: Option<Digest>,
+    keyring: Arc<Keyring>,
+    store: Store,
+    mode: Mode,
+    taken: Vec<bind::Taken>,
+    socket: AdminSocket,
+}
+
+/// From a standing packet ring to the last answer.
+async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), StartError> {
+    let settings = &opened.settings;
+    let (events, clock, live) = (Events::default(), Clock::system(), Live::new());
+    let grants = Arc::new(Grants::new(settings.host.clone(), opened.mode));
+    let parts = control::Parts {
+        store: opened.store,
+        grants: Arc::clone(&grants),
+        streams: Arc::new(LiveStreams {
+            live: Arc::clone(&live),
+            host: settings.host.clone(),
+        }),
+        ring: Arc::<Ring>::clone(&ring),
+        keyring: Arc::clone(&opened.keyring),
+        clock: clock.clone(),
+        events: events.clone(),
+        upstreams: settings
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.name.clone())
+            .collect(),
+        mode: settings.mode,
+        shared: opened.shared,
+    };
+    let (control, worker) = control::start(parts).await?;
+    let keyring = opened.keyring;
+    let parts = Parts {
+        settings,
+        grants: Arc::clone(&grants),
+        live,
+        keyring,
+        clock: clock.clone(),
+    };
+    let proxy = Proxy::new(parts);
+    let bound = opened
+        .taken
+        .into_iter()
+        .map(bind::Taken::listen)
+        .collect::<Result<Vec<_>, _>>()?;
+    let view = View::new(settings, &bound, Arc::clone(&ring), Arc::clone(&proxy));
+    let doorways = view.doorways(settings);
+    let workers = start_workers(&proxy, &bound)?;
+
+    let tasks = Tasks::default();
+    tasks.spawn("control", worker.run(tasks.last_word()));
+    events::follow(&tasks, &ring, &events, clock);
+    let api = Api::new(control, Arc::new(view), doorways);
+    tasks.spawn("admin", admin::run(api, opened.socket, tasks.last_word()));
+    announce(&grants, &ring, &bound);
+    drain(signals, workers, settings, &tasks).await;
+    Ok(())
+}
+
+/// Puts the packet ring up, or says why it is absent.
+fn guard(settings: &Settings, mode: Mode, plan: Plan) -> Result<Ring, StartError> {
+    if let Some(reason) = plan.absent {
+        if !plan.protected.is_empty() {
+            warn!(
+                reason,
+                "no packet ring: strangers reach the sockets and are refused there"
+            );
+        }
+        return Ok(Ring::absent(reason, plan.protected));
+    }
+    for protected in &plan.protected {
+        info!(port = protected.port, policy = ?protected.policy, why = protected.why, "protects");
+    }
+    match Ring::start(&settings.kernel, mode, plan.protected.clone()) {
+        Ok(ring) => Ok(ring),
+        Err(cause) if settings.kernel.need == KernelNeed::Prefer => {
+            let reason = Chain(&cause).to_string();
+            warn!(
+                reason,
+                "no packet ring: strangers reach the sockets and are refused there"
+            );
+            Ok(Ring::absent(reason, plan.protected))
+        }
+        Err(cause) => Err(StartError::Kernel(cause)),
+    }
+}
+
+fn start_workers(proxy: &Arc<Proxy>, bound: &[Bound]) -> Result<Workers, StartError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    listen::start(proxy, bound, cores).map_err(StartError::Thread)
+}
+
+fn announce(grants: &Grants, ring: &Ring, bound: &[Bound]) {
+    let listen: Vec<String> = bound.iter().map(bind::address).collect();
+    let packet = if ring.agent().is_some() {
+        "up"
+    } else {
+        ring.reason()
+    };
+    let revision = grants.revision();
+    info!(%revision, packet, connection = "up", request = "up", listen = listen.join(" "), "ready");
+    if let Err(cause) = sd_notify::notify(false, &[sd_notify::NotifyState::Ready]) {
+        warn!(%cause, "cannot tell the supervisor that the gate is ready");
+    }
+}
+
+/// New calls get 503, running ones go on up to the limit; a second signal ends them now.
+async fn drain(mut signals: Signals, workers: Workers, settings: &Settings, tasks: &Tasks) {
+    let signal = signals.end().await;
+    info!(signal, limit = ?settings.limits.drain, "draining: new calls are answered 503");
+    // A supervisor that cannot be told only waits as long as it was going to.
+    let _told = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
+    tokio::select! {
+        () = workers.drain(settings.limits.drain) => {}
+        signal = signals.end() => {
+            warn!(signal, "ending now");
+            workers.drain(Duration::ZERO).await;
+        }
+    }
+    workers.stop_accepting();
+    if tokio::task::spawn_blocking(|| workers.join())
+        .await
+        .is_err()
+    {
+        error!("a worker could not be ended");
+    }
+    if !tasks.stop(PATIENCE).await {
+        warn!("a background task did not stop in time");
+    }
+    info!("stopped; what the packet ring guards stays shut: `gatectl unload --yes` removes it");
+}

@@ -1,0 +1,118 @@
+//! The master key: given by value, read from its file, or made at first start.
+//!
+//! Threat: who holds it can open every upstream key in the store. Its file is made with mode 0600,
+//! and one that others can read is refused.
+
+use std::{
+    fs::{OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use tracing::info;
+use zeroize::Zeroizing;
+
+use super::StartError;
+use crate::secret::{Keyring, MasterKey};
+
+pub(super) fn keyring(given: Option<MasterKey>, file: &Path) -> Result<Keyring, StartError> {
+    let key = match given {
+        Some(key) => key,
+        None => read_or_make(file)?,
+    };
+    Ok(Keyring::new(key, Vec::new()))
+}
+
+fn read_or_make(file: &Path) -> Result<MasterKey, StartError> {
+    let broken = |cause| StartError::Path {
+        path: file.to_owned(),
+        cause,
+    };
+    match std::fs::metadata(file) {
+        Ok(data) if data.mode() & 0o077 != 0 => Err(StartError::OpenKeyFile {
+            path: file.to_owned(),
+            mode: data.mode() & 0o777,
+        }),
+        Ok(_) => {
+            let text = Zeroizing::new(std::fs::read_to_string(file).map_err(broken)?);
+            let parsed = text.parse();
+            parsed.map_err(|cause| StartError::MasterKey {
+                path: file.to_owned(),
+                cause,
+            })
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => make(file),
+        Err(cause) => Err(broken(cause)),
+    }
+}
+
+/// Written beside, synced, then renamed: a crash leaves no half a key.
+fn make(file: &Path) -> Result<MasterKey, StartError> {
+    let broken = |cause| StartError::Path {
+        path: file.to_owned(),
+        cause,
+    };
+    let key = MasterKey::generate().map_err(|cause| StartError::MasterKey {
+        path: file.to_owned(),
+        cause,
+    })?;
+    let beside = file.with_extension("new");
+    let mut written = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(broken)?;
+    written
+        .set_permissions(Permissions::from_mode(0o600))
+        .map_err(broken)?;
+    written
+        .write_all(key.to_base64().as_bytes())
+        .map_err(broken)?;
+    written.write_all(b"\n").map_err(broken)?;
+    written.sync_all().map_err(broken)?;
+    std::fs::rename(&beside, file).map_err(broken)?;
+    info!(path = %file.display(), key = %key.id(), "made a master key: back it up");
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_start_makes_a_key_and_the_next_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        let made = keyring(None, &file).unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(keyring(None, &file).unwrap().current(), made.current());
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        keyring(None, &file).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(
+            keyring(None, &file),
+            Err(StartError::OpenKeyFile { mode: 0o640, .. })
+        ));
+    }
+
+    #[test]
+    fn a_malformed_key_file_is_refused_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        std::fs::write(&file, "not a key").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        assert!(matches!(
+            keyring(None, &file),
+            Err(StartError::MasterKey { .. })
+        ));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "not a key");
+    }
+}

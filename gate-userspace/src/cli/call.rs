@@ -1,0 +1,354 @@
+//! One question to the admin API and its answer: HTTP/1.1 over the Unix socket or loopback TCP.
+//!
+//! Does not retry: whoever repeats a question that makes a token says so with an idempotency key.
+//! Each question has its own connection, which ends with it.
+
+mod stream;
+
+use std::{io, path::Path, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::{
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+pub(super) use stream::Events;
+
+use super::{fault::Fault, settle::Endpoint};
+use crate::admin::wire;
+
+/// An answer larger than this is no answer: a million clients fit.
+const LARGEST_ANSWER: usize = 1 << 30;
+
+/// The gate, as `gatectl` talks to it.
+#[derive(Debug)]
+pub(super) struct Gate {
+    endpoint: Endpoint,
+    timeout: Duration,
+    /// What was typed, for hints; argv never holds a secret.
+    command: String,
+}
+
+/// What is asked.
+#[derive(Debug)]
+pub(super) struct Question {
+    method: Method,
+    path: String,
+    body: Option<Vec<u8>>,
+    idempotency_key: Option<String>,
+    patience: Duration,
+}
+
+/// An answered connection; dropping it hangs up.
+struct Call {
+    response: Response<Incoming>,
+    connection: JoinSet<()>,
+}
+
+impl Question {
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(super) fn post(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path)
+    }
+
+    pub(super) fn put(path: impl Into<String>) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
+    pub(super) fn patch(path: impl Into<String>) -> Self {
+        Self::new(Method::PATCH, path)
+    }
+
+    pub(super) fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path)
+    }
+
+    #[must_use]
+    pub(super) fn json<T: Serialize>(mut self, body: &T) -> Self {
+        self.body = Some(serde_json::to_vec(body).expect("wire types have string keys only"));
+        self
+    }
+
+    /// The same answer to the same key.
+    #[must_use]
+    pub(super) fn once(mut self, key: Option<String>) -> Self {
+        self.idempotency_key = key;
+        self
+    }
+
+    /// Asks the gate to wait for the fleet, and waits that much longer for the gate.
+    #[must_use]
+    pub(super) fn wait(mut self, wait: Option<Duration>) -> Self {
+        if let Some(wait) = wait {
+            let seconds = whole_seconds(wait);
+            self.path = format!("{}?wait_seconds={seconds}", self.path);
+            self.patience = wait;
+        }
+        self
+    }
+
+    fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            body: None,
+            idempotency_key: None,
+            patience: Duration::ZERO,
+        }
+    }
+}
+
+impl Gate {
+    pub(super) fn new(endpoint: Endpoint, timeout: Duration, command: String) -> Self {
+        Self {
+            endpoint,
+            timeout,
+            command,
+        }
+    }
+
+    /// What was typed, so that a hint can repeat it.
+    pub(super) fn command(&self) -> &str {
+        &self.command
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Asks and returns the JSON answer.
+    pub(super) async fn ask(&self, question: Question) -> Result<Value, Fault> {
+        let patience = self.timeout + question.patience;
+        timeout(patience, self.ask_patiently(question))
+            .await
+            .unwrap_or_else(|_elapsed| Err(self.silent(patience)))
+    }
+
+    /// Asks for a stream of events.
+    pub(super) async fn follow(&self, path: &str) -> Result<Events, Fault> {
+        let question = Question::get(path);
+        let call = timeout(self.timeout, self.call(question))
+            .await
+            .unwrap_or_else(|_elapsed| Err(self.silent(self.timeout)))?;
+        if call.response.status() != StatusCode::OK {
+            return Err(refusal(call).await);
+        }
+        Ok(Events::new(call.response.into_body(), call.connection))
+    }
+
+    async fn ask_patiently(&self, question: Question) -> Result<Value, Fault> {
+        let call = self.call(question).await?;
+        if !call.response.status().is_success() {
+            return Err(refusal(call).await);
+        }
+        let body = read(call).await?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|cause| {
+            Fault::refused("the answer is not JSON")
+                .because(cause)
+                .hint(format!("is {} the admin socket of a gate?", self.place()))
+        })
+    }
+
+    async fn call(&self, question: Question) -> Result<Call, Fault> {
+        let request = self.request(question);
+        let (mut sender, mut connection) = (None, JoinSet::new());
+        match &self.endpoint {
+            Endpoint::Unix(path) => {
+                let stream = UnixStream::connect(path)
+                    .await
+                    .map_err(|cause| self.cannot_reach(cause, Some(path)))?;
+                open(stream, &mut sender, &mut connection).await
+            }
+            Endpoint::Tcp { authority, .. } => {
+                let stream = TcpStream::connect(authority)
+                    .await
+                    .map_err(|cause| self.cannot_reach(cause, None))?;
+                open(stream, &mut sender, &mut connection).await
+            }
+        }
+        .map_err(|cause| self.broken(cause))?;
+        let mut sender = sender.expect("`open` fills it or fails");
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|cause| self.broken(cause))?;
+        Ok(Call {
+            response,
+            connection,
+        })
+    }
+
+    fn request(&self, question: Question) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(Bytes::from(
+            question.body.clone().unwrap_or_default(),
+        )));
+        *request.method_mut() = question.method;
+        *request.uri_mut() = question
+            .path
+            .parse()
+            .expect("paths are made of names that are safe in paths");
+        let headers = request.headers_mut();
+        let host = match &self.endpoint {
+            Endpoint::Unix(_) => "localhost",
+            Endpoint::Tcp { authority, .. } => authority,
+        };
+        let mut put = |name, text: &str, sensitive| {
+            let mut value = HeaderValue::from_str(text).expect("parsed to be visible ASCII");
+            value.set_sensitive(sensitive);
+            headers.insert(name, value);
+        };
+        put(header::HOST, host, false);
+        if let Endpoint::Tcp { token, .. } = &self.endpoint {
+            put(
+                header::AUTHORIZATION,
+                &format!("Bearer {}", token.reveal()),
+                true,
+            );
+        }
+        if question.body.is_some() {
+            put(header::CONTENT_TYPE, "application/json", false);
+        }
+        if let Some(key) = &question.idempotency_key {
+            put(HeaderName::from_static("idempotency-key"), key, false);
+        }
+        request
+    }
+
+    fn place(&self) -> String {
+        match &self.endpoint {
+            Endpoint::Unix(path) => path.display().to_string(),
+            Endpoint::Tcp { authority, .. } => authority.clone(),
+        }
+    }
+
+    fn cannot_reach(&self, cause: io::Error, socket: Option<&Path>) -> Fault {
+        let hint = match (cause.kind(), socket) {
+            (io::ErrorKind::PermissionDenied, Some(_)) => format!(
+                "the socket belongs to group `gate`; try `sudo -g gate {}`",
+                self.command
+            ),
+            (io::ErrorKind::NotFound, Some(_)) => {
+                "is gated running here? start it with `gated`, or name its socket with `--socket PATH`"
+                    .to_owned()
+            }
+            (_, Some(_)) => "gated left this socket behind; start it again with `gated`".to_owned(),
+            (_, None) => "is the TCP admin listener on? see `[admin] listen`".to_owned(),
+        };
+        Fault::unreachable(format!("cannot reach the gate at {}", self.place()))
+            .because(cause)
+            .hint(hint)
+    }
+
+    fn broken(&self, cause: hyper::Error) -> Fault {
+        Fault::unreachable(format!("the gate at {} broke off", self.place()))
+            .because(cause)
+            .hint("nothing says whether the change was made: `gatectl status` shows what stands")
+    }
+
+    fn silent(&self, after: Duration) -> Fault {
+        Fault::unreachable(format!(
+            "the gate at {} did not answer within {}",
+            self.place(),
+            humantime::format_duration(after)
+        ))
+        .hint(format!("give it longer: `{} --timeout 2m`", self.command))
+    }
+}
+
+/// Seconds, never fewer than asked for.
+pub(super) fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
+
+async fn open<S>(
+    stream: S,
+    sender: &mut Option<Sender>,
+    connection: &mut JoinSet<()>,
+) -> Result<(), hyper::Error>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (its_sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    // The sender reports a broken connection; the driver's own error says the same again.
+    connection.spawn(async move {
+        let _told_by_the_sender = driver.await;
+    });
+    *sender = Some(its_sender);
+    Ok(())
+}
+
+async fn read(call: Call) -> Result<Bytes, Fault> {
+    let _open_until_read = call.connection;
+    let body = Limited::new(call.response.into_body(), LARGEST_ANSWER);
+    match body.collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(cause) => Err(Fault::unreachable("the answer broke off").because(cause)),
+    }
+}
+
+/// The gate's own words, or the status where it had none.
+async fn refusal(call: Call) -> Fault {
+    let status = call.response.status();
+    let body = match read(call).await {
+        Ok(body) => body,
+        Err(fault) => return fault,
+    };
+    match serde_json::from_slice::<wire::Error>(&body) {
+        Ok(wire::Error { error }) => {
+            let fault = Fault::refused(error.message).answered(status);
+            if error.hint.is_empty() {
+                fault
+            } else {
+                fault.hint(error.hint)
+            }
+        }
+        Err(_not_ours) => Fault::refused(format!("the gate answered {status}")).answered(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_reach_the_socket_is_told_why_and_what_to_type() {
+        let endpoint = Endpoint::Unix("/run/gate/admin.sock".into());
+        let gate = Gate::new(endpoint, Duration::ZERO, "gatectl status".into());
+        let rows = [
+            (
+                io::ErrorKind::PermissionDenied,
+                "`sudo -g gate gatectl status`",
+            ),
+            (io::ErrorKind::NotFound, "is gated running here?"),
+            (io::ErrorKind::ConnectionRefused, "start it again"),
+        ];
+        for (kind, want) in rows {
+            let fault = gate.cannot_reach(kind.into(), Some(Path::new("/run/gate/admin.sock")));
+            let hint = fault.hint_text().unwrap_or_default();
+            assert!(hint.contains(want), "{kind}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_never_lost() {
+        for (millis, want) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), want);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The only writer of standard output: an [`Answer`] as a table, a JSON document, or a bare token.
+//!
+//! Does not fetch or decide. Meaning is never carried by colour alone, foreign text cannot act on a
+//! terminal, and a reader that goes away early has seen enough.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{
+    clean::{clean, escape_json},
+    exit::Exit,
+    fault::Fault,
+};
+
+/// What a command found out.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) json: Value,
+    pub(super) view: Vec<Block>,
+    pub(super) exit: Exit,
+}
+
+/// One piece of the form for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Block {
+    /// A statement, coloured by its tone where there is colour.
+    Line(Tone, String),
+    /// Label and value, one per row.
+    Pairs(Vec<(String, String)>),
+    Rows {
+        head: Vec<&'static str>,
+        rows: Vec<Vec<String>>,
+    },
+    /// For programs: these very characters, cleaned for nobody.
+    Exact(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Plain,
+    Good,
+    Warn,
+    Bad,
+}
+
+/// What `--output` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Table,
+    /// One JSON document with stable keys
+    Json,
+    /// The new token and nothing else (commands that mint one)
+    Token,
+}
+
+/// How standard output looks like from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Paper {
+    pub(super) output: Output,
+    pub(super) terminal: bool,
+    pub(super) colour: bool,
+}
+
+impl Answer {
+    pub(super) fn new(json: Value, view: Vec<Block>) -> Self {
+        Self {
+            json,
+            view,
+            exit: Exit::Ok,
+        }
+    }
+
+    /// An answer of the gate. One of another shape, from a newer gate, is shown as it came.
+    pub(super) fn of<T: DeserializeOwned>(json: Value, view: impl FnOnce(T) -> Vec<Block>) -> Self {
+        let view = match T::deserialize(&json) {
+            Ok(typed) => view(typed),
+            Err(_other_shape) => vec![Block::Exact(escape_json(&format!("{json:#}\n")))],
+        };
+        Self::new(json, view)
+    }
+
+    #[must_use]
+    pub(super) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+}
+
+impl Block {
+    pub(super) fn pairs<const N: usize>(pairs: [(&str, String); N]) -> Self {
+        Self::Pairs(
+            pairs
+                .into_iter()
+                .filter(|(_, value)| !value.is_empty())
+                .map(|(label, value)| (label.to_owned(), value))
+                .collect(),
+        )
+    }
+
+    pub(super) fn line(tone: Tone, text: impl Into<String>) -> Self {
+        Self::Line(tone, text.into())
+    }
+}
+
+/// An answer that a decision depends on: another shape is a fault, not a guess.
+pub(super) fn read<T: DeserializeOwned>(json: &Value) -> Result<T, Fault> {
+    T::deserialize(json).map_err(|cause| {
+        Fault::refused("the answer of the gate is not understood")
+            .because(cause)
+            .hint("compare `gatectl --version` with `gated --version`")
+    })
+}
+
+/// Writes the answer as asked.
+pub(super) fn answer(answer: &Answer, paper: Paper) -> Result<(), Fault> {
+    let text = match paper.output {
+        Output::Table => table(&answer.view, paper),
+        Output::Json => json(&answer.json, paper),
+        Output::Token => bare_token(&answer.json)?,
+    };
+    write_out(&text)
+}
+
+/// Writes one event of a stream that goes on: a row, or one JSON document a line.
+pub(super) fn streamed(event: &Value, row: &str, paper: Paper) -> Result<(), Fault> {
+    let text = match paper.output {
+        Output::Table => format!("{}\n", clean(row)),
+        Output::Json | Output::Token => {
+            let line = event.to_string();
+            let line = if paper.terminal {
+                escape_json(&line)
+            } else {
+                line
+            };
+            format!("{line}\n")
+        }
+    };
+    write_out(&text)
+}
+
+/// Writes generated text, such as the help, the man page or a completion script.
+pub(super) fn document(text: &str) -> Result<(), Fault> {
+    write_out(text)
+}
+
+/// Whether somebody looks at standard output directly.
+pub(super) fn to_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+fn json(value: &Value, paper: Paper) -> String {
+    let text = format!("{value:#}\n");
+    if paper.terminal {
+        escape_json(&text)
+    } else {
+        text
+    }
+}
+
+/// The one token. Several are named: they were made already, and are shown only this once.
+fn bare_token(value: &Value) -> Result<String, Fault> {
+    if let Some(token) = value.get("token").and_then(Value::as_str) {
+        return Ok(format!("{token}\n"));
+    }
+    let tokens = value.get("tokens").and_then(Value::as_object);
+    let tokens: Vec<(&String, &str)> = tokens
+        .into_iter()
+        .flatten()
+        .filter_map(|(kind, token)| Some((kind, token.as_str()?)))
+        .collect();
+    match tokens.as_slice() {
+        [] => Err(Fault::refused("the answer of the gate holds no token")),
+        [(_, only)] => Ok(format!("{only}\n")),
+        several => Ok(several
+            .iter()
+            .map(|(kind, token)| [kind.as_str(), " ", token, "\n"].concat())
+            .collect()),
+    }
+}
+
+fn table(view: &[Block], paper: Paper) -> String {
+    let mut text = String::new();
+    for block in view {
+        match block {
+            Block::Line(tone, line) => text.push_str(&painted(*tone, &clean(line), paper.colour)),
+            Block::Exact(exact) => {
+                text.push_str(exact);
+                continue;
+            }
+            Block::Pairs(pairs) => text.push_str(&pair_rows(pairs)),
+            Block::Rows { head, rows } => text.push_str(&grid(head, rows)),
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn pair_rows(pairs: &[(String, String)]) -> String {
+    let width = pairs
+        .iter()
+        .map(|(label, _)| label.chars().count())
+        .max()
+        .unwrap_or(0);
+    let rows: Vec<String> = pairs
+        .iter()
+        .map(|(label, value)| format!("{:width$}  {}", clean(label), clean(value)))
+        .collect();
+    rows.join("\n")
+}
+
+fn grid(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(head.iter().copied());
+    for row in rows {
+        table.add_row(row.iter().map(|cell| clean(cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn painted(tone: Tone, text: &str, colour: bool) -> String {
+    let code = match tone {
+        Tone::Plain => return text.to_owned(),
+        Tone::Good => 32,
+        Tone::Warn => 33,
+        Tone::Bad => 31,
+    };
+    if colour {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+fn write_out(text: &str) -> Result<(), Fault> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|cause| {
+            Fault::refused("cannot write to standard output")
+                .because(cause)
+                .hint("the change, if any, has been made; `gatectl status` shows it")
+        })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Flags, environment and defaults become one settled answer to "which gate, and how to print".
+//!
+//! Does not connect. The names of all environment variables stand here; a flag beats the
+//! environment, and a variable that is set but empty counts as not set.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{
+    fault::Fault,
+    parse::Globals,
+    print::{Output, Paper},
+};
+use crate::admin::wire::Secret;
+
+/// Path of the admin socket.
+pub(super) const SOCKET: &str = "GATE_SOCKET";
+/// Bearer for `--url`.
+pub(super) const ADMIN_TOKEN: &str = "GATE_ADMIN_TOKEN";
+/// Any value: no colour (no-color.org).
+const NO_COLOR: &str = "NO_COLOR";
+const TERM: &str = "TERM";
+
+const DEFAULT_SOCKET: &str = "/run/gate/admin.sock";
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a command works with.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) endpoint: Endpoint,
+    pub(super) timeout: Duration,
+    pub(super) paper: Paper,
+}
+
+/// Where the admin API answers.
+#[derive(Debug)]
+pub(super) enum Endpoint {
+    Unix(PathBuf),
+    /// Plain HTTP on this host's loopback.
+    Tcp {
+        /// `HOST:PORT`, as dialled and as it stands in `Host`.
+        authority: String,
+        token: Secret,
+    },
+}
+
+/// Settles what was typed against the surroundings.
+pub(super) fn settle(
+    globals: &Globals,
+    mints_one_token: bool,
+    env: &dyn Fn(&str) -> Option<String>,
+    stdout_is_terminal: bool,
+) -> Result<Settled, Fault> {
+    let env = |name: &str| env(name).filter(|value| !value.is_empty());
+    let endpoint = match (&globals.url, &globals.socket) {
+        (Some(url), _) => tcp(url, env(ADMIN_TOKEN))?,
+        (None, Some(path)) => Endpoint::Unix(path.clone()),
+        (None, None) => {
+            Endpoint::Unix(env(SOCKET).map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from))
+        }
+    };
+    let output = globals.output.unwrap_or(Output::Table);
+    if output == Output::Token && !mints_one_token {
+        return Err(
+            Fault::usage("`--output token` is for commands that make one new token")
+                .hint("use `--output json`"),
+        );
+    }
+    let dumb = env(TERM).is_some_and(|term| term == "dumb");
+    Ok(Settled {
+        endpoint,
+        timeout: globals.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        paper: Paper {
+            output,
+            terminal: stdout_is_terminal,
+            colour: stdout_is_terminal && env(NO_COLOR).is_none() && !dumb,
+        },
+    })
+}
+
+/// The real environment.
+pub(super) fn process_env(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where gatectl reads its environment"
+    )]
+    std::env::var(name).ok()
+}
+
+fn tcp(url: &str, token: Option<String>) -> Result<Endpoint, Fault> {
+    let uri: http::Uri = url.parse().map_err(|cause: http::uri::InvalidUri| {
+        Fault::usage("`--url` is not a URL")
+            .because(cause)
+            .hint("it looks like `http://127.0.0.1:8766`")
+    })?;
+    let authority = uri
+        .authority()
+        .filter(|authority| authority.port().is_some() && !authority.as_str().contains('@'))
+        .filter(|_| matches!(uri.path(), "" | "/") && uri.query().is_none())
+        .ok_or_else(|| {
+            Fault::usage("`--url` names no host and port, or more than that")
+                .hint("it looks like `http://127.0.0.1:8766`")
+        })?;
+    let through_ssh = || {
+        let port = authority.port_u16().unwrap_or(8766);
+        format!(
+            "carry it over ssh: `ssh -N -L 8766:127.0.0.1:{port} {}`, then `--url http://127.0.0.1:8766`",
+            authority.host()
+        )
+    };
+    match uri.scheme_str() {
+        Some("http") if is_loopback(authority.host()) => {}
+        Some("http") => {
+            return Err(
+                Fault::usage("plain http would show the admin token to the network")
+                    .hint(through_ssh()),
+            );
+        }
+        Some("https") => {
+            return Err(
+                Fault::usage("this build of gatectl does not speak TLS").hint(through_ssh())
+            );
+        }
+        Some(_) | None => {
+            return Err(Fault::usage("`--url` is neither http nor https")
+                .hint("it looks like `http://127.0.0.1:8766`"));
+        }
+    }
+    let token = token.ok_or_else(|| {
+        Fault::usage(format!("`--url` needs the admin token in ${ADMIN_TOKEN}")).hint(format!(
+            "set it: `read -rs {ADMIN_TOKEN} && export {ADMIN_TOKEN}`"
+        ))
+    })?;
+    let token = token.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(
+            Fault::usage(format!("${ADMIN_TOKEN} does not hold a token")).hint(format!(
+                "set it again: `read -rs {ADMIN_TOKEN} && export {ADMIN_TOKEN}`"
+            )),
+        );
+    }
+    Ok(Endpoint::Tcp {
+        authority: authority.as_str().to_owned(),
+        token: Secret::new(token.to_owned()),
+    })
+}
+
+/// A name is taken for loopback only if it is `localhost`: another could resolve anywhere.
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests;

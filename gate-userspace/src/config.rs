@@ -1,0 +1,81 @@
+//! Settles the settings of one start: flag beats environment beats file beats default.
+//!
+//! The environment and the file are read here and nowhere else. Binds and attaches nothing, so
+//! that a refused start has done nothing.
+
+mod flags;
+mod origin;
+mod raw;
+mod reach;
+mod refuse;
+mod secrets;
+mod settle;
+mod value;
+
+use std::path::PathBuf;
+
+pub use flags::Flags;
+pub use origin::{Origin, Shown};
+pub use reach::{Reach, Resolve, reach, resolve};
+pub use refuse::{EXIT_REFUSED, Refused};
+pub use secrets::Secrets;
+
+use crate::settings::Settings;
+use raw::RawFile;
+
+/// One variable of the environment; a test gives its own.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Everything a start needs to know.
+#[derive(Debug)]
+pub struct Config {
+    pub settings: Settings,
+    pub secrets: Secrets,
+    pub log: Log,
+    /// What `--print-config` prints.
+    pub shown: Shown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub level: tracing::Level,
+    pub format: LogFormat,
+    pub access: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Reads the file that the flags name, and settles.
+///
+/// # Errors
+/// When the start must be refused; nothing was bound or attached.
+pub fn load(flags: &Flags) -> Result<Config, Refused> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the environment is read"
+    )]
+    let environment = |name: &str| std::env::var(name).ok();
+    let file = match &flags.config {
+        Some(path) => read(path.clone())?,
+        None => RawFile::default(),
+    };
+    settle::settle(flags, &environment, &file, &resolve)
+}
+
+fn read(path: PathBuf) -> Result<RawFile, Refused> {
+    let text = std::fs::read_to_string(&path).map_err(|cause| Refused::Unreadable {
+        path: path.clone(),
+        cause,
+    })?;
+    toml::from_str(&text).map_err(|cause| Refused::File {
+        path,
+        cause: Box::new(cause),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! The secrets that a start is given: shared secret, master key, upstream keys.
+//!
+//! Reads each from its one place and says where it came from, never what it is. A value in the
+//! environment beats a file.
+
+use std::path::{Path, PathBuf};
+
+use super::{Environment, Refused};
+use crate::secret::{MasterKey, NewToken, UpstreamKey, usable};
+
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// The old shared-secret way: one client that covers all its rollouts.
+    pub shared: Option<NewToken>,
+    /// Given by value; otherwise the key file is read, or made at first start.
+    pub master: Option<MasterKey>,
+    /// Lines for the log, such as which of two sources won.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn read(
+    environment: Environment<'_>,
+    shared_file: Option<&PathBuf>,
+) -> Result<Secrets, Refused> {
+    let mut secrets = Secrets::default();
+    secrets.shared = shared(environment, shared_file, &mut secrets.notes)?;
+    if let Some(text) = environment("GATE_MASTER_KEY").filter(|text| !text.is_empty()) {
+        let origin = "GATE_MASTER_KEY".to_owned();
+        let key = text
+            .parse()
+            .map_err(|cause| Refused::MasterKey { origin, cause })?;
+        secrets.master = Some(key);
+    }
+    Ok(secrets)
+}
+
+/// A zero-length value is unset; white space only is refused, for it was meant to be something.
+fn shared(
+    environment: Environment<'_>,
+    file: Option<&PathBuf>,
+    notes: &mut Vec<String>,
+) -> Result<Option<NewToken>, Refused> {
+    let from_environment = environment("INTERCEPTION_SECRET").filter(|text| !text.is_empty());
+    let (text, origin) = match (from_environment, file) {
+        (Some(text), file) => {
+            if let Some(path) = file {
+                notes.push(format!(
+                    "shared secret taken from INTERCEPTION_SECRET, not from {}",
+                    path.display()
+                ));
+            }
+            (text, "INTERCEPTION_SECRET".to_owned())
+        }
+        (None, Some(path)) => (read_file(path)?, path.display().to_string()),
+        (None, None) => return Ok(None),
+    };
+    let adopted = usable(&text).and_then(NewToken::adopt);
+    adopted
+        .map(Some)
+        .map_err(|cause| Refused::SharedSecret { origin, cause })
+}
+
+pub(super) fn upstream_key(
+    environment: Environment<'_>,
+    variable: Option<&str>,
+    file: Option<&Path>,
+) -> Result<Option<UpstreamKey>, Refused> {
+    let (text, origin) = match (variable, file) {
+        (Some(name), _) => (environment(name), name.to_owned()),
+        (None, Some(path)) => (Some(read_file(path)?), path.display().to_string()),
+        (None, None) => return Ok(None),
+    };
+    match text.map(|text| UpstreamKey::new(&text)) {
+        Some(Some(key)) => Ok(Some(key)),
+        Some(None) => Err(Refused::UpstreamKey {
+            origin,
+            why: "it is empty",
+        }),
+        None => Err(Refused::UpstreamKey {
+            origin,
+            why: "it is not set",
+        }),
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, Refused> {
+    std::fs::read_to_string(path).map_err(|cause| Refused::Unreadable {
+        path: path.to_owned(),
+        cause,
+    })
+}

@@ -1,0 +1,107 @@
+//! What the packet ring protects, where it is attached, and whether a start depends on it.
+
+use super::{
+    Environment, Flags,
+    Origin::{Environment as Env, File, Flag},
+    Refused, Shown, raw,
+    value::{self, Word},
+};
+use crate::settings::{
+    Guard, GuardPolicy, Interfaces, Kernel, KernelNeed, Upstream, UpstreamGuard,
+};
+
+pub(super) fn guards(
+    flags: &Flags,
+    file: &[raw::RawGuard],
+    shown: &mut Shown,
+) -> Result<Vec<Guard>, Refused> {
+    let mut guards = Vec::new();
+    for text in &flags.guard {
+        guards.push((value::guard(text)?, Flag));
+    }
+    for raw in file {
+        let port = raw.port.filter(|port| *port != 0);
+        let port = port.ok_or_else(|| value::refused("guard.port", "", "a port"))?;
+        let address = match raw.address.as_deref() {
+            None | Some("any") => None,
+            Some(text) => Some(text.parse().map_err(|_why| {
+                value::refused("guard.address", text, "an address of this host, or any")
+            })?),
+        };
+        let policy = GuardPolicy::read("guard.policy", raw.policy.as_deref().unwrap_or("none"))?;
+        guards.push((
+            Guard {
+                port,
+                address,
+                policy,
+            },
+            File,
+        ));
+    }
+    for (guard, origin) in &guards {
+        shown.section("[[guard]]");
+        shown.value("port", guard.port, *origin);
+        shown.value("address", guard.address, *origin);
+        shown.value("policy", guard.policy, *origin);
+    }
+    Ok(guards.into_iter().map(|(guard, _)| guard).collect())
+}
+
+/// `auto` requires the packet ring as soon as there is something that only it can protect.
+pub(super) fn kernel(
+    flags: &Flags,
+    environment: Environment<'_>,
+    file: &raw::RawKernel,
+    shown: &mut Shown,
+    must_protect: impl FnOnce() -> bool,
+) -> Result<Kernel, Refused> {
+    shown.section("[kernel]");
+    let require = [
+        (flags.kernel.clone(), Flag),
+        (environment("GATE_KERNEL"), Env("GATE_KERNEL")),
+        (file.require.clone(), File),
+    ];
+    let require = shown.pick("require", require, "auto".to_owned());
+    let need = match Option::<KernelNeed>::read("kernel.require", &require)? {
+        Some(said) => said,
+        None if must_protect() => KernelNeed::Require,
+        None => KernelNeed::Prefer,
+    };
+    let split = |text: &String| text.split(',').map(|item| item.trim().to_owned()).collect();
+    let in_file = file.interfaces.as_ref().map(|raw| match raw {
+        raw::RawInterfaces::Word(word) => vec![word.clone()],
+        raw::RawInterfaces::List(items) => items.clone(),
+    });
+    let items: Vec<String> = shown.pick(
+        "interfaces",
+        [
+            (flags.interfaces.as_ref().map(split), Flag),
+            (in_file, File),
+        ],
+        vec!["auto".to_owned()],
+    );
+    let interfaces: Interfaces = value::interfaces("kernel.interfaces", &items)?;
+    let pin_dir = shown.pick(
+        "pin_dir",
+        [(file.pin_dir.clone(), File)],
+        "/sys/fs/bpf/gate".to_owned(),
+    );
+    let syn_budget = file
+        .syn_budget
+        .as_ref()
+        .map(|budget| (budget.rate, budget.burst));
+    let syn_budget = shown.pick("syn_budget", [(syn_budget, File)], (200, 1000));
+    let event_budget = shown.pick("event_budget", [(file.event_budget, File)], 100);
+    Ok(Kernel {
+        need,
+        interfaces,
+        pin_dir: pin_dir.into(),
+        syn_budget,
+        event_budget,
+    })
+}
+
+/// An upstream on this host is one that a sandbox could try to reach past the gate.
+pub(super) fn needs_guard(upstream: &Upstream) -> bool {
+    upstream.guard == UpstreamGuard::Auto && upstream.url.is_loopback()
+}

@@ -1,0 +1,229 @@
+//! The start guard, and which of two givers wins.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use clap::Parser;
+
+use super::*;
+use crate::settings::{Guard, GuardPolicy, KernelNeed, ListenSources, WithoutKey};
+
+/// Acceptance 1.
+#[test]
+fn no_configuration_at_all_works() {
+    let config = settle(&[], &[], "").unwrap();
+    assert_eq!(config.settings.listen[0].sources, ListenSources::Listed);
+    assert!(!config.settings.listen[0].is_network());
+    assert!(config.settings.upstreams.is_empty());
+    assert_eq!(config.settings.kernel.need, KernelNeed::Prefer);
+    assert!(config.secrets.shared.is_none());
+}
+
+/// Acceptance 2 and 3.
+#[test]
+fn a_public_bind_must_say_whose_calls_it_admits() {
+    let addresses = [
+        "0.0.0.0:8765",
+        "[::]:8765",
+        "192.168.1.10:1",
+        "10.0.0.5:1",
+        "[::ffff:10.0.0.1]:1",
+    ];
+    for address in addresses {
+        let refused = settle(&["--listen", address], &[], "").unwrap_err();
+        assert!(matches!(refused, Refused::PublicBind { .. }), "{address}");
+        let file = format!("[[listen]]\naddress = \"{address}\"");
+        assert!(
+            matches!(settle(&[], &[], &file), Err(Refused::PublicBind { .. })),
+            "{address}"
+        );
+        assert!(matches!(
+            settle(&[], &[("GATE_LISTEN", address)], ""),
+            Err(Refused::PublicBind { .. })
+        ));
+    }
+}
+
+/// Acceptance 10.
+#[test]
+fn a_public_bind_that_says_so_requires_the_packet_ring() {
+    let config = settle(
+        &["--listen", "0.0.0.0:8765", "--sources", "listed"],
+        &[],
+        "",
+    )
+    .unwrap();
+    assert_eq!(config.settings.kernel.need, KernelNeed::Require);
+    let flags = [
+        "--listen",
+        "0.0.0.0:8765",
+        "--sources",
+        "listed",
+        "--kernel",
+        "off",
+    ];
+    assert_eq!(
+        settle(&flags, &[], "").unwrap().settings.kernel.need,
+        KernelNeed::Off
+    );
+}
+
+/// Acceptance 7, 8, 9 and 39.
+#[test]
+fn a_weak_shared_secret_is_refused_and_an_empty_one_is_none() {
+    for secret in [
+        "changeme",
+        "intercepted",
+        "123456789012345",
+        "                    ",
+        "  short  ",
+    ] {
+        let refused = settle(&[], &[("INTERCEPTION_SECRET", secret)], "").unwrap_err();
+        assert!(
+            matches!(refused, Refused::SharedSecret { .. }),
+            "{secret:?}"
+        );
+    }
+    assert!(
+        settle(&[], &[("INTERCEPTION_SECRET", "")], "")
+            .unwrap()
+            .secrets
+            .shared
+            .is_none()
+    );
+    let config = settle(&[], &[("INTERCEPTION_SECRET", "0123456789abcdef")], "").unwrap();
+    assert!(config.secrets.shared.is_some());
+}
+
+/// Acceptance 12.
+#[test]
+fn the_environment_wins_and_says_so_without_the_value() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "from-the-file-000000").unwrap();
+    let toml = format!("[gate]\nshared_secret_file = \"{}\"", file.path().display());
+    let secret = "from-the-environment";
+    let config = settle(&[], &[("INTERCEPTION_SECRET", secret)], &toml).unwrap();
+    let note = config.secrets.notes.concat();
+    assert!(
+        note.contains("INTERCEPTION_SECRET") && !note.contains(secret),
+        "{note}"
+    );
+    let shared = config.secrets.shared.unwrap();
+    assert_eq!(shared.digest, crate::secret::Digest::of(secret.as_bytes()));
+}
+
+#[test]
+fn flag_beats_environment_beats_file() {
+    let file = "[gate]\nmode = \"audit\"\nrun_dir = \"/file\"";
+    let environment = [("GATE_MODE", "enforce"), ("GATE_RUN_DIR", "/environment")];
+    let config = settle(&["--run-dir", "/flag"], &environment, file).unwrap();
+    assert_eq!(config.settings.run_dir, PathBuf::from("/flag"));
+    let shown = config.shown.to_string();
+    assert!(shown.contains("mode = \"enforce\"") && shown.contains("# environment GATE_MODE"));
+    assert!(shown.contains("run_dir = \"/flag\"") && shown.contains("# flag"));
+    assert!(shown.contains("# default"));
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    let files = [
+        "[gate]\nmod = \"enforce\"",
+        "[gate]\nmode = \"open\"",
+        "[nonsense]\na = 1",
+        "[[upstream]]\nurl = \"ftp://x\"",
+        "[[upstream]]\nurl = \"http://user:pass@x\"",
+        "[[route]]\nprefix = \"v1\"",
+        "[[route]]\nupstream = \"elsewhere\"",
+        "[limits]\nhead_timeout = \"soon\"",
+        "[kernel]\ninterfaces = [\"lo\"]",
+        "[[upstream]]\nurl = \"http://a\"\n[[upstream]]\nurl = \"http://b\"",
+    ];
+    for file in files {
+        assert!(settle(&[], &[], file).is_err(), "{file}");
+    }
+    for flags in [
+        ["--guard", "7070"],
+        ["--guard", "0=none"],
+        ["--guard", "x:1=none"],
+        ["--mode", "open"],
+    ] {
+        assert!(settle(&flags, &[], "").is_err(), "{flags:?}");
+    }
+}
+
+#[test]
+fn audit_on_a_public_bind_must_be_said_twice() {
+    let flags = [
+        "--listen",
+        "0.0.0.0:1",
+        "--sources",
+        "any",
+        "--mode",
+        "audit",
+    ];
+    assert!(matches!(
+        settle(&flags, &[], ""),
+        Err(Refused::PublicAudit { .. })
+    ));
+    let flags = [&flags[..], &["--audit-public"]].concat();
+    assert!(settle(&flags, &[], "").is_ok());
+}
+
+#[test]
+fn an_upstream_by_flag_alone_may_need_no_key() {
+    let config = settle(&["--upstream", "http://127.0.0.1:9000/v1/"], &[], "").unwrap();
+    let upstream = &config.settings.upstreams[0];
+    assert_eq!(upstream.without_key, WithoutKey::Send);
+    assert_eq!(
+        (upstream.url.port, upstream.url.path.as_str()),
+        (9000, "/v1")
+    );
+    let flags = ["--upstream", "http://u", "--upstream-key-env", "KEY"];
+    assert!(matches!(
+        settle(&flags, &[], ""),
+        Err(Refused::UpstreamKey { .. })
+    ));
+    let config = settle(&flags, &[("KEY", "sk-up")], "").unwrap();
+    assert_eq!(config.settings.upstreams[0].without_key, WithoutKey::Refuse);
+    assert!(!config.shown.to_string().contains("sk-up"));
+}
+
+#[test]
+fn guards_are_read_with_and_without_address() {
+    let flags = ["--guard", "7070=listed", "--guard", "[fd00::1]:7071=none"];
+    let guards = settle(&flags, &[], "").unwrap().settings.guards;
+    assert_eq!(
+        guards[0],
+        Guard {
+            port: 7070,
+            address: None,
+            policy: GuardPolicy::Listed
+        }
+    );
+    assert_eq!(guards[1].address, Some("fd00::1".parse().unwrap()));
+}
+
+/// The reference file is true: every key it names is accepted, and its values are the defaults.
+#[test]
+fn the_reference_file_is_accepted() {
+    let file = include_str!("../../../docs/gate.toml");
+    settle(&[], &[], file).unwrap();
+}
+
+fn settle(flags: &[&str], environment: &[(&str, &str)], file: &str) -> Result<Config, Refused> {
+    let flags = Flags::parse_from(["gated"].iter().chain(flags));
+    let environment: BTreeMap<&str, &str> = environment.iter().copied().collect();
+    let read = |name: &str| environment.get(name).map(|value| (*value).to_owned());
+    let file = toml::from_str(file).map_err(|cause| Refused::File {
+        path: "test".into(),
+        cause: Box::new(cause),
+    })?;
+    let resolve = |host: &str| -> Vec<IpAddr> {
+        if host == "localhost" {
+            vec![IpAddr::from([127, 0, 0, 1])]
+        } else {
+            Vec::new()
+        }
+    };
+    settle::settle(&flags, &read, &file, &resolve)
+}

@@ -1,0 +1,93 @@
+//! Pinned links: what each one holds, and the program swap that never lets go.
+//!
+//! A link's file stands for the attachment: removing it detaches. The kernel severs a link
+//! silently when its device goes; the file stays and says `ifindex: 0`.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use aya::Ebpf;
+use gate_common::name;
+
+use super::fault::KernelError;
+use super::message::Hook;
+use super::sys;
+
+/// File name of the socket lookup's link.
+pub(super) const LOOKUP: &str = "lookup";
+
+/// File name of an interface's link. By index: bpffs refuses dots, which names may hold.
+pub(super) fn file_name(ifindex: u32, hook: Hook) -> String {
+    let hook = match hook {
+        Hook::Tcx => "tcx",
+        Hook::Xdp => "xdp",
+        Hook::Generic => "generic",
+    };
+    format!("{ifindex}_{hook}")
+}
+
+/// The hook that a file name speaks of; `None`: not an interface's link.
+pub(super) fn hook_of(path: &Path) -> Option<Hook> {
+    match path.file_name()?.to_str()?.split_once('_')?.1 {
+        "tcx" => Some(Hook::Tcx),
+        "xdp" => Some(Hook::Xdp),
+        "generic" => Some(Hook::Generic),
+        _ => None,
+    }
+}
+
+/// Where the link is attached; 0 = its device is gone.
+pub(super) fn ifindex(path: &Path) -> Result<u32, KernelError> {
+    Ok(info(&open(path)?, "ifindex:")?.unwrap_or(0))
+}
+
+/// The program the link runs, and the network namespace of a socket lookup.
+pub(super) fn netns(path: &Path) -> Result<Option<u32>, KernelError> {
+    info(&open(path)?, "netns_ino:")
+}
+
+fn info(link: &OwnedFd, field: &str) -> Result<Option<u32>, KernelError> {
+    let file = PathBuf::from(format!("/proc/self/fdinfo/{}", link.as_raw_fd()));
+    let text =
+        fs::read_to_string(&file).map_err(|cause| KernelError::File { path: file, cause })?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field));
+    Ok(value.and_then(|value| value.trim().parse().ok()))
+}
+
+/// Puts this build's program into an attached link.
+pub(super) fn adopt(object: &Ebpf, path: &Path) -> Result<(), KernelError> {
+    let program = match hook_of(path) {
+        Some(Hook::Tcx) => name::TC,
+        Some(Hook::Xdp | Hook::Generic) => name::XDP,
+        None => name::LOOKUP,
+    };
+    let loaded = object
+        .program(program)
+        .ok_or(KernelError::Absent(program))?;
+    let fd = loaded.fd().map_err(|cause| KernelError::Program {
+        program,
+        cause: Box::new(cause),
+    })?;
+    sys::update_link(open(path)?.as_fd(), fd.as_fd()).map_err(|cause| KernelError::Pin {
+        path: path.to_owned(),
+        cause: cause.into(),
+    })
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), KernelError> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(KernelError::File {
+            path: path.to_owned(),
+            cause,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn open(path: &Path) -> Result<OwnedFd, KernelError> {
+    sys::open_pin(path).map_err(|cause| KernelError::Pin {
+        path: path.to_owned(),
+        cause: cause.into(),
+    })
+}

@@ -1,0 +1,75 @@
+//! The addresses of this host, from the routing tables: what the stack itself would take as its own.
+//!
+//! Interface addresses alone would miss `AnyIP` ranges and addresses on `lo`. Only the tables
+//! `local` and `main` count: a policy table full of local routes (TPROXY) makes half the Internet
+//! "local" to marked packets, which the socket lookup judges.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
+};
+
+use super::fault::KernelError;
+use super::netlink;
+
+const TABLE_LOCAL: u32 = 255;
+const TABLE_MAIN: u32 = RouteHeader::RT_TABLE_MAIN as u32;
+
+/// Without loopback, which the verdict knows by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) hosts: BTreeSet<IpAddr>,
+    pub(super) nets: BTreeSet<IpNet>,
+}
+
+pub(super) fn read() -> Result<Local, KernelError> {
+    let mut local = Local::default();
+    for family in [
+        netlink_packet_route::AddressFamily::Inet,
+        netlink_packet_route::AddressFamily::Inet6,
+    ] {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family;
+        for answer in netlink::dump("local routes", RouteNetlinkMessage::GetRoute(message))? {
+            if let RouteNetlinkMessage::NewRoute(route) = answer {
+                add(&mut local, &route);
+            }
+        }
+    }
+    Ok(local)
+}
+
+fn add(local: &mut Local, route: &RouteMessage) {
+    if !matches!(route.header.kind, RouteType::Local | RouteType::Anycast) {
+        return;
+    }
+    let mut table = u32::from(route.header.table);
+    let mut address = None;
+    for attribute in &route.attributes {
+        match attribute {
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Destination(RouteAddress::Inet(v4)) => address = Some(IpAddr::V4(*v4)),
+            RouteAttribute::Destination(RouteAddress::Inet6(v6)) => address = Some(IpAddr::V6(*v6)),
+            _ => {}
+        }
+    }
+    if table != TABLE_LOCAL && table != TABLE_MAIN {
+        return;
+    }
+    let Some(address) = address else { return };
+    if address.is_loopback() {
+        return;
+    }
+    let Ok(net) = IpNet::new(address, route.header.destination_prefix_length) else {
+        return;
+    };
+    if net.prefix_len() == net.max_prefix_len() {
+        local.hosts.insert(address);
+    } else {
+        local.nets.insert(net.trunc());
+    }
+}

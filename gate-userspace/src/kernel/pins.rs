@@ -1,0 +1,151 @@
+//! The pin directory: where links and maps of this layout lie, and who may use it.
+//!
+//! One directory per layout (`v<hash>`), so that another layout is filled beside the old one. The
+//! lock is on the directory itself and dies with the process, unlike the pins.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+
+use super::fault::KernelError;
+
+/// The pins of one layout, held against other daemons.
+#[derive(Debug)]
+pub(super) struct Pins {
+    root: PathBuf,
+    own: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Pins {
+    pub(super) fn open(root: &Path) -> Result<Self, KernelError> {
+        let on_bpffs =
+            |path: &Path| statfs(path).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC);
+        let standing = root.ancestors().find(|path| path.exists()).unwrap_or(root);
+        if !on_bpffs(standing) {
+            return Err(KernelError::NoBpffs {
+                path: root.to_owned(),
+            });
+        }
+        make(root)?;
+        let directory = File::open(root).map_err(|cause| KernelError::File {
+            path: root.to_owned(),
+            cause,
+        })?;
+        let lock = Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(|(_, _)| {
+            KernelError::Locked {
+                path: root.to_owned(),
+            }
+        })?;
+        let own = root.join(directory_name());
+        let pins = Self {
+            root: root.to_owned(),
+            own,
+            _lock: lock,
+        };
+        make(&pins.own)?;
+        make(&pins.maps())?;
+        make(&pins.links())?;
+        Ok(pins)
+    }
+
+    pub(super) fn maps(&self) -> PathBuf {
+        self.own.join("maps")
+    }
+
+    pub(super) fn links(&self) -> PathBuf {
+        self.own.join("links")
+    }
+
+    /// Links of other layouts, which this build takes over or removes.
+    pub(super) fn foreign_links(&self) -> Result<Vec<PathBuf>, KernelError> {
+        let mut found = Vec::new();
+        for directory in children(&self.root)? {
+            if directory != self.own {
+                found.extend(children(&directory.join("links"))?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes directories of other layouts, once nothing of theirs is attached.
+    pub(super) fn remove_foreign(&self) -> Result<usize, KernelError> {
+        let mut removed = 0;
+        for directory in children(&self.root)? {
+            if directory != self.own {
+                removed += remove_tree(&directory)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    pub(super) fn remove_all(self) -> Result<Vec<PathBuf>, KernelError> {
+        let mut removed = Vec::new();
+        // Links first: without maps a program would only be harder to name.
+        for directory in children(&self.root)? {
+            removed.extend(children(&directory.join("links"))?);
+            removed.extend(children(&directory.join("maps"))?);
+            remove_tree(&directory.join("links"))?;
+            remove_tree(&directory)?;
+        }
+        fs::remove_dir(&self.root).map_err(|cause| KernelError::File {
+            path: self.root.clone(),
+            cause,
+        })?;
+        Ok(removed)
+    }
+}
+
+/// Name of this layout's directory.
+pub(super) fn directory_name() -> String {
+    format!("v{:016x}", gate_common::layout::HASH)
+}
+
+fn make(path: &Path) -> Result<(), KernelError> {
+    fs::create_dir_all(path).map_err(|cause| KernelError::File {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+/// Sorted; empty when there is no such directory.
+pub(super) fn children(path: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    let fault = |cause| KernelError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(fault(cause)),
+    };
+    let mut found = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(fault)?;
+    found.sort();
+    Ok(found)
+}
+
+fn remove_tree(path: &Path) -> Result<usize, KernelError> {
+    let fault = |cause| KernelError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut removed = 0;
+    for child in children(path)? {
+        if child.is_dir() {
+            removed += remove_tree(&child)?;
+        } else {
+            fs::remove_file(&child).map_err(fault)?;
+            removed += 1;
+        }
+    }
+    match fs::remove_dir(path) {
+        Ok(()) => Ok(removed),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(removed),
+        Err(cause) => Err(fault(cause)),
+    }
+}

@@ -1,0 +1,370 @@
+//! Handles on the kernel's maps, typed once.
+//!
+//! Knows keys, values and the words the kernel answers with; not what they mean. A full table is
+//! told apart from every other failure here, because the two kinds of map say it differently
+//! (`E2BIG` from a hash, `ENOSPC` from a trie).
+
+use std::borrow::Borrow;
+use std::net::IpAddr;
+use std::path::Path;
+
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::{Ebpf, Pod};
+use gate_common::address::{V4, V6};
+use gate_common::entry::{BindKey, Config, Entry, SpoofKey};
+use gate_common::name;
+use ipnet::IpNet;
+
+use super::fault::KernelError;
+use super::filter::Word;
+
+type Hash<K, V> = HashMap<MapData, K, V>;
+
+/// A write that did not happen.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    Full(&'static str),
+    Kernel(KernelError),
+}
+
+/// Every map that userspace reads or writes.
+pub(super) struct Tables {
+    exact4: Hash<u32, Entry>,
+    exact6: Hash<[u32; 4], Entry>,
+    cidr4: LpmTrie<MapData, u32, Entry>,
+    cidr6: LpmTrie<MapData, [u32; 4], Entry>,
+    bind: Hash<BindKey, Entry>,
+    links: Hash<u32, u32>,
+    filter: Array<MapData, u64>,
+    ports: Array<MapData, u64>,
+    local4: Hash<u32, u32>,
+    local6: Hash<[u32; 4], u32>,
+    localnet4: LpmTrie<MapData, u32, u32>,
+    localnet6: LpmTrie<MapData, [u32; 4], u32>,
+    config: Array<MapData, Config>,
+    stats: PerCpuArray<MapData, u64>,
+    spoofs: Hash<SpoofKey, u64>,
+}
+
+impl Tables {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            exact4: take(object, name::EXACT4)?,
+            exact6: take(object, name::EXACT6)?,
+            cidr4: take(object, name::CIDR4)?,
+            cidr6: take(object, name::CIDR6)?,
+            bind: take(object, name::BIND)?,
+            links: take(object, name::LINKS)?,
+            filter: take(object, name::FILTER)?,
+            ports: take(object, name::PORTS)?,
+            local4: take(object, name::LOCAL4)?,
+            local6: take(object, name::LOCAL6)?,
+            localnet4: take(object, name::LOCALNET4)?,
+            localnet6: take(object, name::LOCALNET6)?,
+            config: take(object, name::CONFIG)?,
+            stats: take(object, name::STATS)?,
+            spoofs: take(object, name::SPOOFS)?,
+        })
+    }
+
+    pub(super) fn config(&self) -> Result<Config, KernelError> {
+        self.config
+            .get(&0, 0)
+            .map_err(|cause| fault(name::CONFIG, cause))
+    }
+
+    pub(super) fn set_config(&mut self, config: Config) -> Result<(), KernelError> {
+        self.config
+            .set(0, config, 0)
+            .map_err(|cause| fault(name::CONFIG, cause))
+    }
+
+    /// The entry of a source: an address in the exact tables, a network in the tries.
+    pub(super) fn write(&mut self, net: IpNet, entry: Entry) -> Result<(), WriteError> {
+        match place(net) {
+            Place::Exact4(key) => insert(&mut self.exact4, name::EXACT4, key, entry),
+            Place::Exact6(key) => insert(&mut self.exact6, name::EXACT6, key, entry),
+            Place::Net4(key) => self
+                .cidr4
+                .insert(&key, entry, 0)
+                .map_err(|cause| refused(name::CIDR4, cause)),
+            Place::Net6(key) => self
+                .cidr6
+                .insert(&key, entry, 0)
+                .map_err(|cause| refused(name::CIDR6, cause)),
+        }
+    }
+
+    /// `false`: it was not there.
+    pub(super) fn erase(&mut self, net: IpNet) -> Result<bool, KernelError> {
+        match place(net) {
+            Place::Exact4(key) => remove(&mut self.exact4, name::EXACT4, &key),
+            Place::Exact6(key) => remove(&mut self.exact6, name::EXACT6, &key),
+            Place::Net4(key) => gone(name::CIDR4, self.cidr4.remove(&key)),
+            Place::Net6(key) => gone(name::CIDR6, self.cidr6.remove(&key)),
+        }
+    }
+
+    pub(super) fn read(&self, net: IpNet) -> Result<Option<Entry>, KernelError> {
+        match place(net) {
+            Place::Exact4(key) => found(name::EXACT4, self.exact4.get(&key, 0)),
+            Place::Exact6(key) => found(name::EXACT6, self.exact6.get(&key, 0)),
+            Place::Net4(key) => found(name::CIDR4, self.cidr4.get(&key, 0)),
+            Place::Net6(key) => found(name::CIDR6, self.cidr6.get(&key, 0)),
+        }
+    }
+
+    /// Every entry of the four source tables.
+    pub(super) fn entries(&self) -> Result<Vec<(IpNet, Entry)>, KernelError> {
+        let mut all = Vec::new();
+        for pair in self.exact4.iter() {
+            let (key, entry) = pair.map_err(|cause| fault(name::EXACT4, cause))?;
+            all.push((IpAddr::V4(V4(key).into()).into(), entry));
+        }
+        for pair in self.exact6.iter() {
+            let (key, entry) = pair.map_err(|cause| fault(name::EXACT6, cause))?;
+            all.push((IpAddr::V6(V6(key).into()).into(), entry));
+        }
+        for pair in self.cidr4.iter() {
+            let (key, entry) = pair.map_err(|cause| fault(name::CIDR4, cause))?;
+            all.extend(
+                net(IpAddr::V4(V4(key.data()).into()), key.prefix_len()).map(|net| (net, entry)),
+            );
+        }
+        for pair in self.cidr6.iter() {
+            let (key, entry) = pair.map_err(|cause| fault(name::CIDR6, cause))?;
+            all.extend(
+                net(IpAddr::V6(V6(key.data()).into()), key.prefix_len()).map(|net| (net, entry)),
+            );
+        }
+        Ok(all)
+    }
+
+    pub(super) fn write_bind(&mut self, key: BindKey, entry: Entry) -> Result<(), WriteError> {
+        insert(&mut self.bind, name::BIND, key, entry)
+    }
+
+    pub(super) fn erase_bind(&mut self, key: BindKey) -> Result<bool, KernelError> {
+        remove(&mut self.bind, name::BIND, &key)
+    }
+
+    pub(super) fn binds(&self) -> Result<Vec<(BindKey, Entry)>, KernelError> {
+        pairs(name::BIND, &self.bind)
+    }
+
+    pub(super) fn write_link(&mut self, ifindex: u32, link: u32) -> Result<(), WriteError> {
+        insert(&mut self.links, name::LINKS, ifindex, link)
+    }
+
+    pub(super) fn erase_link(&mut self, ifindex: u32) -> Result<bool, KernelError> {
+        remove(&mut self.links, name::LINKS, &ifindex)
+    }
+
+    pub(super) fn links(&self) -> Result<Vec<(u32, u32)>, KernelError> {
+        pairs(name::LINKS, &self.links)
+    }
+
+    pub(super) fn change_filter(&mut self, word: Word) -> Result<(), KernelError> {
+        if word.set == 0 && word.clear == 0 {
+            return Ok(());
+        }
+        let map = |cause| fault(name::FILTER, cause);
+        let old = self.filter.get(&word.index, 0).map_err(map)?;
+        let new = old & !word.clear | word.set;
+        if new == old {
+            Ok(())
+        } else {
+            self.filter.set(word.index, new, 0).map_err(map)
+        }
+    }
+
+    pub(super) fn port_words(&self) -> Result<Vec<u64>, KernelError> {
+        self.ports
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(|cause| fault(name::PORTS, cause))
+    }
+
+    pub(super) fn write_ports(&mut self, index: u32, word: u64) -> Result<(), KernelError> {
+        self.ports
+            .set(index, word, 0)
+            .map_err(|cause| fault(name::PORTS, cause))
+    }
+
+    /// Classes that hold at each address or network of this host.
+    pub(super) fn local(&self) -> Result<Vec<(IpNet, u32)>, KernelError> {
+        let mut all = Vec::new();
+        for (key, classes) in pairs(name::LOCAL4, &self.local4)? {
+            all.push((IpAddr::V4(V4(key).into()).into(), classes));
+        }
+        for (key, classes) in pairs(name::LOCAL6, &self.local6)? {
+            all.push((IpAddr::V6(V6(key).into()).into(), classes));
+        }
+        for pair in self.localnet4.iter() {
+            let (key, classes) = pair.map_err(|cause| fault(name::LOCALNET4, cause))?;
+            all.extend(
+                net(IpAddr::V4(V4(key.data()).into()), key.prefix_len()).map(|net| (net, classes)),
+            );
+        }
+        for pair in self.localnet6.iter() {
+            let (key, classes) = pair.map_err(|cause| fault(name::LOCALNET6, cause))?;
+            all.extend(
+                net(IpAddr::V6(V6(key.data()).into()), key.prefix_len()).map(|net| (net, classes)),
+            );
+        }
+        Ok(all)
+    }
+
+    pub(super) fn write_local(&mut self, net: IpNet, classes: u32) -> Result<(), WriteError> {
+        match place(net) {
+            Place::Exact4(key) => insert(&mut self.local4, name::LOCAL4, key, classes),
+            Place::Exact6(key) => insert(&mut self.local6, name::LOCAL6, key, classes),
+            Place::Net4(key) => self
+                .localnet4
+                .insert(&key, classes, 0)
+                .map_err(|e| refused(name::LOCALNET4, e)),
+            Place::Net6(key) => self
+                .localnet6
+                .insert(&key, classes, 0)
+                .map_err(|e| refused(name::LOCALNET6, e)),
+        }
+    }
+
+    pub(super) fn erase_local(&mut self, net: IpNet) -> Result<bool, KernelError> {
+        match place(net) {
+            Place::Exact4(key) => remove(&mut self.local4, name::LOCAL4, &key),
+            Place::Exact6(key) => remove(&mut self.local6, name::LOCAL6, &key),
+            Place::Net4(key) => gone(name::LOCALNET4, self.localnet4.remove(&key)),
+            Place::Net6(key) => gone(name::LOCALNET6, self.localnet6.remove(&key)),
+        }
+    }
+
+    /// One counter, summed over the CPUs.
+    pub(super) fn stat(&self, slot: u32) -> Result<u64, KernelError> {
+        let per_cpu = self
+            .stats
+            .get(&slot, 0)
+            .map_err(|cause| fault(name::STATS, cause))?;
+        Ok(per_cpu.iter().sum())
+    }
+
+    pub(super) fn spoofs(&self) -> Result<Vec<(SpoofKey, u64)>, KernelError> {
+        pairs(name::SPOOFS, &self.spoofs)
+    }
+}
+
+/// The port table as it is pinned, without the object.
+pub(super) fn pinned_port_words(path: &Path) -> Result<Vec<u64>, KernelError> {
+    let map = |cause| fault(name::PORTS, cause);
+    let data = MapData::from_pin(path).map_err(map)?;
+    let ports: Array<MapData, u64> = Map::Array(data).try_into().map_err(map)?;
+    ports.iter().collect::<Result<_, _>>().map_err(map)
+}
+
+/// The ring is read by its own owner.
+pub(super) fn ring(object: &mut Ebpf) -> Result<RingBuf<MapData>, KernelError> {
+    take(object, name::EVENTS)
+}
+
+fn take<M: TryFrom<Map, Error = MapError>>(
+    object: &mut Ebpf,
+    map: &'static str,
+) -> Result<M, KernelError> {
+    object
+        .take_map(map)
+        .ok_or(KernelError::Absent(map))?
+        .try_into()
+        .map_err(|cause| fault(map, cause))
+}
+
+enum Place {
+    Exact4(u32),
+    Exact6([u32; 4]),
+    Net4(Key<u32>),
+    Net6(Key<[u32; 4]>),
+}
+
+fn place(net: IpNet) -> Place {
+    let whole = net.prefix_len() == net.max_prefix_len();
+    let prefix = u32::from(net.prefix_len());
+    match net.network() {
+        IpAddr::V4(address) if whole => Place::Exact4(V4::from(address).0),
+        IpAddr::V6(address) if whole => Place::Exact6(V6::from(address).0),
+        IpAddr::V4(address) => Place::Net4(Key::new(prefix, V4::from(address).0)),
+        IpAddr::V6(address) => Place::Net6(Key::new(prefix, V6::from(address).0)),
+    }
+}
+
+/// A key of a trie; `None` only for a prefix length that no trie of ours can hold.
+fn net(address: IpAddr, prefix: u32) -> Option<IpNet> {
+    IpNet::new(address, u8::try_from(prefix).ok()?).ok()
+}
+
+fn pairs<K: Pod, V: Pod>(
+    map: &'static str,
+    table: &Hash<K, V>,
+) -> Result<Vec<(K, V)>, KernelError> {
+    table
+        .iter()
+        .collect::<Result<_, _>>()
+        .map_err(|cause| fault(map, cause))
+}
+
+fn insert<K: Pod, V: Pod>(
+    table: &mut Hash<K, V>,
+    map: &'static str,
+    key: impl Borrow<K>,
+    value: impl Borrow<V>,
+) -> Result<(), WriteError> {
+    table
+        .insert(key, value, 0)
+        .map_err(|cause| refused(map, cause))
+}
+
+fn remove<K: Pod, V: Pod>(
+    table: &mut Hash<K, V>,
+    map: &'static str,
+    key: &K,
+) -> Result<bool, KernelError> {
+    gone(map, table.remove(key))
+}
+
+fn gone(map: &'static str, result: Result<(), MapError>) -> Result<bool, KernelError> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(MapError::KeyNotFound) => Ok(false),
+        Err(cause) if errno(&cause) == Some(libc::ENOENT) => Ok(false),
+        Err(cause) => Err(fault(map, cause)),
+    }
+}
+
+fn found<V>(map: &'static str, result: Result<V, MapError>) -> Result<Option<V>, KernelError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(cause) => Err(fault(map, cause)),
+    }
+}
+
+fn refused(map: &'static str, cause: MapError) -> WriteError {
+    match errno(&cause) {
+        // Memory that ran out is a full table too: the source stays shut, the rest goes on.
+        Some(libc::E2BIG | libc::ENOSPC | libc::ENOMEM) => WriteError::Full(map),
+        _ => WriteError::Kernel(fault(map, cause)),
+    }
+}
+
+fn errno(cause: &MapError) -> Option<i32> {
+    match cause {
+        MapError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    }
+}
+
+fn fault(map: &'static str, cause: MapError) -> KernelError {
+    KernelError::Map {
+        map,
+        cause: Box::new(cause),
+    }
+}

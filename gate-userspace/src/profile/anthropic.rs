@@ -1,0 +1,62 @@
+//! `anthropic`: the Anthropic API behind a gate token.
+
+use serde_json::json;
+
+use super::{Profile, Refusal, Shape, concluded};
+use crate::fault::Type;
+
+pub(super) struct Anthropic;
+
+impl Profile for Anthropic {
+    fn name(&self) -> &'static str {
+        "anthropic"
+    }
+
+    fn default_scope(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("POST", "/v1/messages"),
+            ("POST", "/v1/messages/count_tokens"),
+            ("GET", "/v1/models*"),
+        ]
+    }
+
+    fn refuse(&self, refusal: &Refusal<'_>) -> Shape {
+        let kind = concluded(refusal.kind);
+        let message = if kind == Type::Unauthorized {
+            "invalid x-api-key"
+        } else {
+            refusal.message
+        };
+        let body = format!(
+            r#"{{"type":"error","error":{{"type":"{}","message":{}}}}}"#,
+            family(kind),
+            json!(message)
+        );
+        Shape {
+            body: body.into(),
+            ..Shape::json(kind, &json!(null))
+        }
+    }
+}
+
+pub(crate) fn family(kind: Type) -> &'static str {
+    match kind {
+        Type::Unauthorized | Type::AuthError | Type::Revoked => "authentication_error",
+        Type::Forbidden => "permission_error",
+        Type::RolloutNotFound => "not_found_error",
+        Type::RateLimit => "rate_limit_error",
+        Type::BodyTooLarge => "request_too_large",
+        Type::ServiceUnavailable => "overloaded_error",
+        Type::UpstreamTimeout => "timeout_error",
+        Type::Billing => "billing_error",
+        Type::RolloutConcluded
+        | Type::RolloutCancelled
+        | Type::InvalidRequest
+        | Type::HeadTooLarge => "invalid_request_error",
+        Type::KeyUnavailable
+        | Type::ClientMisconfigured
+        | Type::ConnectionError
+        | Type::UpstreamBroken
+        | Type::InternalError => "api_error",
+    }
+}

@@ -1,0 +1,33 @@
+//! `verifiers`: an interception server whose paths name the rollout.
+
+use serde_json::json;
+
+use super::{Profile, Refusal, Shape};
+use crate::fault::Type;
+
+pub(super) struct Verifiers;
+
+impl Profile for Verifiers {
+    fn name(&self) -> &'static str {
+        "verifiers"
+    }
+
+    /// Everything under its own rollout's path.
+    fn default_scope(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    fn refuse(&self, refusal: &Refusal<'_>) -> Shape {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "all other types keep their message"
+        )]
+        let message = match refusal.kind {
+            Type::Unauthorized => "Unauthorized",
+            Type::RolloutNotFound => "Rollout not found",
+            Type::RolloutCancelled => "Rollout cancelled",
+            _ => refusal.message,
+        };
+        Shape::json(refusal.kind, &json!({ "error": message }))
+    }
+}

@@ -1,0 +1,230 @@
+//! Decides whether a presented token may make this call: the one way to a [`Permit`].
+//!
+//! Reads the grants table and nothing else, and never waits. The order of the checks is the order
+//! of `docs/authority.md`; the first failure decides, and all but a few look the same outside.
+
+use std::sync::Arc;
+
+use super::{head::Head, kinds, present::Presented, route::Matched};
+use crate::{
+    client::{Kind, Reach},
+    clock::Stamp,
+    fault::Denied,
+    grants::{Dead, Grant, Grants, RolloutGrant},
+    ident::{RolloutId, TokenId, UpstreamName},
+    rollout::Phase,
+    scope::matches_rule,
+    secret::Look,
+    settings::Mode,
+    source::Peer,
+};
+
+/// Proof that this call may be made. The private fields keep other modules from forging it.
+#[derive(Debug)]
+pub(crate) struct Permit(Whom);
+
+#[derive(Debug)]
+enum Whom {
+    Known(Known),
+    /// Nobody we know, in `audit` alone.
+    Stranger,
+}
+
+/// A token that may make this call.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) grant: Arc<Grant>,
+    /// The rollout that the call belongs to: of the token, or of the path.
+    pub(crate) rollout: Option<Arc<RolloutGrant>>,
+    pub(crate) presented: Presented,
+}
+
+/// What a call asks for, beside its token.
+pub(crate) struct Ask<'a> {
+    pub(crate) head: &'a Head,
+    pub(crate) matched: &'a Matched<'a>,
+    pub(crate) peer: Peer,
+    pub(crate) now: Stamp,
+}
+
+impl Permit {
+    /// Whose call it is; none = somebody whom only `audit` lets pass, with what he brought himself.
+    pub(crate) fn known(&self) -> Option<&Known> {
+        match &self.0 {
+            Whom::Known(known) => Some(known),
+            Whom::Stranger => None,
+        }
+    }
+
+    pub(crate) fn grant(&self) -> Option<&Arc<Grant>> {
+        self.known().map(|known| &known.grant)
+    }
+
+    /// The upstream that the rollout, or else the client, was given.
+    pub(crate) fn upstream(&self) -> Option<UpstreamName> {
+        let known = self.known()?;
+        let of_rollout = known.rollout.as_ref();
+        of_rollout
+            .and_then(|rollout| rollout.record().upstream.clone())
+            .or_else(|| known.grant.client.record().upstream.clone())
+    }
+}
+
+impl Ask<'_> {
+    pub(crate) fn tail(&self) -> &str {
+        self.head
+            .path()
+            .get(self.matched.tail_at..)
+            .unwrap_or_default()
+    }
+}
+
+pub(crate) fn permit(
+    grants: &Grants,
+    grant: &Arc<Grant>,
+    presented: Presented,
+    ask: &Ask<'_>,
+) -> Result<Permit, Denied> {
+    grant.live(ask.now).map_err(|dead| match dead {
+        Dead::Revoked => Denied::Revoked,
+        Dead::Expired => Denied::Expired,
+        Dead::Disabled => Denied::Disabled,
+    })?;
+    let rollout = rollout_of(grants, grant, ask)?;
+    kinds::allow(grant, ask)?;
+    scope(grant, rollout.as_ref(), ask)?;
+    source(grants, grant, rollout.as_ref(), ask)?;
+    if let Some(rollout) = &rollout {
+        phase(rollout)?;
+    }
+    Ok(Permit(Whom::Known(Known {
+        grant: Arc::clone(grant),
+        rollout,
+        presented,
+    })))
+}
+
+/// What `audit` makes of a call without a known credential. Only absent and foreign ones pass: what
+/// looks like a gate's token was revoked, mistyped or meant for another gate.
+pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied> {
+    let is_unknown = match denied {
+        Denied::NoCredential
+        | Denied::Unknown(Look::Foreign | Look::Placeholder | Look::ProviderKey) => true,
+        Denied::Unknown(Look::Gate(_) | Look::Mistyped)
+        | Denied::Malformed
+        | Denied::TwoCredentials
+        | Denied::Revoked
+        | Denied::Expired
+        | Denied::Disabled
+        | Denied::WrongKind
+        | Denied::WrongRollout
+        | Denied::OutOfScope
+        | Denied::WrongSource
+        | Denied::Draining
+        | Denied::NoSuchRollout
+        | Denied::Unlisted
+        | Denied::Host
+        | Denied::Origin
+        | Denied::Throttled { .. }
+        | Denied::TooFast { .. }
+        | Denied::TooMany => false,
+    };
+    if is_unknown && grants.mode() == Mode::Audit {
+        Ok(Permit(Whom::Stranger))
+    } else {
+        Err(denied)
+    }
+}
+
+/// Tokens beside the presented one whose end must end this call too: a client's token that covers
+/// its rollouts acts for the rollout in the path.
+pub(crate) fn also_ends_with(
+    grants: &Grants,
+    grant: &Grant,
+    matched: &Matched<'_>,
+) -> Vec<TokenId> {
+    match (&matched.rollout, grant.client.record().reach) {
+        (Some(id), Reach::CoversRollouts) if grant.kind == Kind::Client => grants
+            .rollout(id)
+            .filter(|rollout| rollout.client.id == grant.client.id)
+            .map(|rollout| rollout.record().tokens.iter().map(|t| t.id).collect())
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+fn rollout_of(
+    grants: &Grants,
+    grant: &Grant,
+    ask: &Ask<'_>,
+) -> Result<Option<Arc<RolloutGrant>>, Denied> {
+    let Some(id) = &ask.matched.rollout else {
+        return Ok(grant.rollout.clone());
+    };
+    match &grant.rollout {
+        Some(own) if own.id == *id => Ok(Some(Arc::clone(own))),
+        Some(_) => Err(Denied::WrongRollout),
+        None => covered(grants, grant, id, ask.now).map(Some),
+    }
+}
+
+fn covered(
+    grants: &Grants,
+    grant: &Grant,
+    id: &RolloutId,
+    now: Stamp,
+) -> Result<Arc<RolloutGrant>, Denied> {
+    if grant.client.record().reach != Reach::CoversRollouts {
+        return Err(Denied::WrongKind);
+    }
+    let rollout = grants.rollout(id);
+    rollout
+        .filter(|rollout| rollout.client.id == grant.client.id)
+        .filter(|rollout| rollout.record().expires.is_none_or(|until| until > now))
+        .ok_or(Denied::NoSuchRollout)
+}
+
+/// The rollout's scope, else the client's, else the profile's list.
+fn scope(grant: &Grant, rollout: Option<&Arc<RolloutGrant>>, ask: &Ask<'_>) -> Result<(), Denied> {
+    let (method, tail) = (ask.head.method.as_str(), ask.tail());
+    let of_rollout = rollout.map(|rollout| rollout.record());
+    let of_client = grant.client.record();
+    let given = of_rollout
+        .as_ref()
+        .and_then(|record| record.scope.as_ref())
+        .or(of_client.scope.as_ref());
+    let is_allowed = if let Some(scope) = given {
+        scope.allows(method, tail)
+    } else {
+        let default = ask.matched.route.profile.default_scope();
+        let fits = |rule: &(&str, &str)| matches_rule(rule.0, rule.1, method, tail);
+        default.is_empty() || default.iter().any(fits)
+    };
+    is_allowed.then_some(()).ok_or(Denied::OutOfScope)
+}
+
+fn source(
+    grants: &Grants,
+    grant: &Grant,
+    rollout: Option<&Arc<RolloutGrant>>,
+    ask: &Ask<'_>,
+) -> Result<(), Denied> {
+    let is_admitted = match rollout {
+        // A covering token in a rollout with sources of its own: those replace the client's.
+        Some(rollout) if grant.rollout.is_none() && !rollout.record().sources.is_empty() => rollout
+            .record()
+            .sources
+            .iter()
+            .any(|source| source.admits(ask.peer, grants.host())),
+        _ => grant.admits(ask.peer, grants.host()),
+    };
+    is_admitted.then_some(()).ok_or(Denied::WrongSource)
+}
+
+fn phase(rollout: &RolloutGrant) -> Result<(), Denied> {
+    match rollout.record().phase {
+        Phase::Open => Ok(()),
+        Phase::Draining => Err(Denied::Draining),
+        Phase::Closed => Err(Denied::Revoked),
+    }
+}

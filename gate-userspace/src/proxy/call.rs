@@ -1,0 +1,144 @@
+//! What is known of one call while it walks the request path, and how it is refused.
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use http::{Request, Response, StatusCode, Uri};
+use hyper::body::Incoming;
+
+use super::{
+    body::Body,
+    connection::Caller,
+    counters::Count,
+    end::{End, Exchange},
+    limit::Slot,
+    origin::Origin,
+    respond,
+    route::Matched,
+};
+use crate::{
+    fault::{Denied, Stop},
+    grants::Grant,
+    profile::Profile,
+    secret::Look,
+};
+
+pub(crate) struct Call {
+    caller: Rc<Caller>,
+    exchange: Exchange,
+    uri: Uri,
+    /// Whose words a refusal takes; until the route is known, those of the route to nowhere.
+    profile: &'static dyn Profile,
+    tail_at: usize,
+    pub(crate) origin: Origin,
+}
+
+impl Call {
+    pub(crate) fn begin(caller: &Rc<Caller>, request: &Request<Incoming>) -> Self {
+        Self {
+            exchange: Exchange::begin(caller, request.method()),
+            uri: request.uri().clone(),
+            profile: caller.worker.proxy.routes.nowhere().profile,
+            tail_at: 0,
+            origin: Origin::None,
+            caller: Rc::clone(caller),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    pub(crate) fn follows(&mut self, matched: &Matched<'_>) {
+        self.profile = matched.route.profile;
+        self.tail_at = matched.tail_at;
+        let (profile, rollout) = (self.profile.name(), matched.rollout.clone());
+        self.exchange.note(|record| {
+            record.profile = profile;
+            record.rollout = rollout;
+        });
+    }
+
+    pub(crate) fn is_of(&mut self, grant: &Arc<Grant>) {
+        self.exchange.note(|record| {
+            if let Some(rollout) = &grant.rollout
+                && record.rollout.is_none()
+            {
+                record.rollout = Some(rollout.id.clone());
+            }
+            record.grant = Some(Arc::clone(grant));
+        });
+    }
+
+    /// The call takes its place, or is one that only `audit` lets pass.
+    pub(crate) fn enters(&mut self, slot: Option<Slot>) {
+        if slot.is_none() {
+            self.caller.worker.row.add(Count::WouldRefuse);
+        }
+        self.exchange.note(|record| {
+            record.would_refuse = slot.is_none();
+            record.slot = slot;
+        });
+    }
+
+    /// The upstream answered: the rest of the call belongs to its body.
+    pub(crate) fn passes(&mut self, status: StatusCode, now: Instant) -> Exchange {
+        self.caller.worker.row.add(Count::Passed);
+        self.exchange.note(|record| {
+            record.status = status.as_u16();
+            record.first_byte = Some(now);
+        });
+        self.exchange.take()
+    }
+
+    /// The gate answered itself, and gladly.
+    pub(crate) fn answered(&mut self, response: Response<Body>) -> Response<Body> {
+        self.exchange
+            .note(|record| record.status = response.status().as_u16());
+        self.exchange.end(End::Answered);
+        response
+    }
+
+    pub(crate) fn refuse(&mut self, stop: Stop) -> Response<Body> {
+        let stop = self.throttled(stop);
+        let tail = self.path().get(self.tail_at..).unwrap_or_default();
+        let (kind, response) = respond::to(&stop, self.profile, tail);
+        self.caller.worker.row.answer(kind);
+        self.exchange.note(|record| {
+            record.status = response.status().as_u16();
+            record.refused = Some((kind, respond::reason(&stop)));
+        });
+        self.exchange.end(match stop {
+            Stop::Cut(why) => End::Cut(why),
+            Stop::Denied(_) | Stop::Fault(_) => End::Refused,
+        });
+        response
+    }
+
+    fn throttled(&self, stop: Stop) -> Stop {
+        let Stop::Denied(denied) = stop else {
+            return stop;
+        };
+        if !denied.is_failed_authentication() {
+            return stop;
+        }
+        if let Denied::Unknown(look) = denied
+            && let Some(count) = mistake(look)
+        {
+            self.caller.worker.row.add(count);
+        }
+        let proxy = &self.caller.worker.proxy;
+        let now = proxy.clock.now();
+        Stop::Denied(proxy.throttle.failed(denied, self.caller.peer, now))
+    }
+}
+
+/// The common mistake that an unknown credential shows.
+fn mistake(look: Look) -> Option<Count> {
+    match look {
+        Look::Gate(_) => Some(Count::ForeignGate),
+        Look::Mistyped => Some(Count::Mistyped),
+        Look::Placeholder => Some(Count::Placeholder),
+        Look::ProviderKey => Some(Count::ProviderKey),
+        Look::Foreign => None,
+    }
+}

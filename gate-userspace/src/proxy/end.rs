@@ -1,0 +1,117 @@
+//! One call from its first byte to its end, which is told exactly once, with its cause.
+//!
+//! Dropped without an end, the caller left: hyper drops the service's future or the body when the
+//! connection goes.
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use http::Method;
+
+use super::{access, connection::Caller, counters::Count, limit::Slot};
+use crate::{
+    fault::{Cut, Type},
+    grants::Grant,
+    ident::RolloutId,
+};
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The upstream's answer was passed on to its end.
+    Complete,
+    /// The gate answered itself, as asked.
+    Answered,
+    Refused,
+    UpstreamFailed,
+    ClientGone,
+    Cut(Cut),
+}
+
+/// A call that has not ended.
+pub(crate) struct Exchange(Option<Box<Record>>);
+
+/// What the access log tells of a call.
+pub(crate) struct Record {
+    pub(crate) caller: Rc<Caller>,
+    pub(crate) began: Instant,
+    pub(crate) method: Method,
+    pub(crate) profile: &'static str,
+    pub(crate) grant: Option<Arc<Grant>>,
+    pub(crate) rollout: Option<RolloutId>,
+    pub(crate) slot: Option<Slot>,
+    pub(crate) would_refuse: bool,
+    /// The type of the gate's own answer, and what only the log may know.
+    pub(crate) refused: Option<(Type, String)>,
+    pub(crate) status: u16,
+    pub(crate) first_byte: Option<Instant>,
+    pub(crate) bytes: u64,
+}
+
+impl Exchange {
+    pub(crate) fn begin(caller: &Rc<Caller>, method: &Method) -> Self {
+        caller.busy(true);
+        Self(Some(Box::new(Record {
+            caller: Rc::clone(caller),
+            began: Instant::now(),
+            method: method.clone(),
+            profile: "",
+            grant: None,
+            rollout: None,
+            slot: None,
+            would_refuse: false,
+            refused: None,
+            status: 0,
+            first_byte: None,
+            bytes: 0,
+        })))
+    }
+
+    /// Notes something about the call while it lasts.
+    pub(crate) fn note(&mut self, note: impl FnOnce(&mut Record)) {
+        if let Some(record) = &mut self.0 {
+            note(record);
+        }
+    }
+
+    /// Leaves nothing to end here: it goes on elsewhere.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
+    pub(crate) fn end(&mut self, end: End) {
+        if let Some(mut record) = self.0.take() {
+            record.slot = None;
+            let count = match end {
+                End::Complete => Some(Count::Complete),
+                End::Answered | End::Refused => None,
+                End::UpstreamFailed => Some(Count::UpstreamFailed),
+                End::ClientGone => Some(Count::ClientGone),
+                End::Cut(_) => Some(Count::Ended),
+            };
+            if let Some(count) = count {
+                record.caller.worker.row.add(count);
+            }
+            record.caller.busy(false);
+            access::write(&record, end);
+        }
+    }
+}
+
+impl End {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::ClientGone => "client_gone",
+            Self::Cut(why) => why.as_str(),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.end(End::ClientGone);
+    }
+}

@@ -1,0 +1,140 @@
+//! A request's body on its way upstream: counted against the limit, never kept.
+//!
+//! Does not parse: the upstream does. The outcome is noted beside the body, because the upstream
+//! connection only reports that its body failed, not why.
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use crate::fault::Fault;
+
+pub(crate) struct Inbound {
+    body: Incoming,
+    limit: u64,
+    read: u64,
+    outcome: Rc<Cell<Outcome>>,
+    patience: Duration,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+/// How far a request's body came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Flowing,
+    Whole,
+    TooLarge { limit: u64 },
+    Stalled,
+    Broken,
+}
+
+/// Tells the upstream connection to give up; the reason is in the [`Outcome`].
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body ended early")]
+pub(crate) struct Ended;
+
+impl Inbound {
+    /// Refuses at once what says that it is too large.
+    pub(crate) fn new(body: Incoming, limit: u64, patience: Duration) -> Result<Self, Fault> {
+        if body.size_hint().lower() > limit {
+            return Err(Fault::BodyTooLarge { limit });
+        }
+        let outcome = if body.is_end_stream() {
+            Outcome::Whole
+        } else {
+            Outcome::Flowing
+        };
+        Ok(Self {
+            body,
+            limit,
+            read: 0,
+            outcome: Rc::new(Cell::new(outcome)),
+            patience,
+            stall: None,
+        })
+    }
+
+    pub(crate) fn outcome(&self) -> Rc<Cell<Outcome>> {
+        Rc::clone(&self.outcome)
+    }
+
+    fn end(&self, outcome: Outcome) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
+        self.outcome.set(outcome);
+        Poll::Ready(Some(Err(Ended)))
+    }
+}
+
+impl Outcome {
+    pub(crate) fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Flowing | Self::Whole => None,
+            Self::TooLarge { limit } => Some(Fault::BodyTooLarge { limit }),
+            Self::Stalled => Some(Fault::BodyStalled),
+            Self::Broken => Some(Fault::BodyBroken),
+        }
+    }
+}
+
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = Ended;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+            let patience = this.patience;
+            let stall = this
+                .stall
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            ready!(stall.as_mut().poll(cx));
+            return this.end(Outcome::Stalled);
+        };
+        this.stall = None;
+        match frame {
+            None => {
+                this.outcome.set(Outcome::Whole);
+                Poll::Ready(None)
+            }
+            Some(Err(_left)) => this.end(Outcome::Broken),
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                this.read += length as u64;
+                if this.read > this.limit {
+                    return this.end(Outcome::TooLarge { limit: this.limit });
+                }
+                if this.body.is_end_stream() {
+                    this.outcome.set(Outcome::Whole);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() && self.outcome.get() == Outcome::Flowing {
+            self.outcome.set(Outcome::Whole);
+        }
+    }
+}

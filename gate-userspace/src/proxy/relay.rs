@@ -1,0 +1,230 @@
+//! Passes an upstream's answer on, as it comes, to its one end.
+//!
+//! Does not buffer: a frame is read when the caller's connection wants one. What ends a stream other
+//! than the upstream's own last event becomes an error event in the stream's dialect; a body of any
+//! other kind is broken off, so that no part is taken for the whole. Dropping it closes the upstream
+//! connection.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::{
+    backend::Backend,
+    body::{Aborted, Body},
+    call::Call,
+    end::{End, Exchange},
+    hop,
+    live::Line,
+    respond,
+    sse::{Dialect, Scanner},
+    upstream::{Answer, Lease},
+};
+use crate::fault::Type;
+
+pub(crate) struct Relay {
+    body: Incoming,
+    lease: Option<Lease>,
+    line: Arc<Line>,
+    exchange: Exchange,
+    stream: Option<Stream>,
+    idle: Idle,
+    state: State,
+}
+
+/// An event stream that the gate can read along.
+struct Stream {
+    scanner: Scanner,
+    dialect: Dialect,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Flowing,
+    /// Everything was said.
+    Ended,
+}
+
+struct Idle {
+    patience: Duration,
+    last: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The caller's answer out of the upstream's.
+pub(crate) fn stream(
+    answer: Answer,
+    call: &mut Call,
+    line: &Arc<Line>,
+    backend: &Backend,
+) -> Response<Body> {
+    let (mut parts, body) = answer.response.into_parts();
+    hop::strip(&mut parts.headers);
+    respond::mark(&mut parts.headers, respond::UPSTREAM);
+    let now = Instant::now();
+    let mut exchange = call.passes(parts.status, now);
+    let stream = (parts.status.is_success() && is_readable(&parts.headers)).then(|| Stream {
+        scanner: Scanner::new(),
+        dialect: Dialect::of(call.path()),
+    });
+    if stream.is_some() {
+        // An error event may have to be added.
+        parts.headers.remove(header::CONTENT_LENGTH);
+    } else if body.is_end_stream() {
+        answer.lease.done();
+        exchange.end(End::Complete);
+        return Response::from_parts(parts, Body::Whole(Bytes::new()));
+    }
+    let relay = Relay {
+        body,
+        lease: Some(answer.lease),
+        line: Arc::clone(line),
+        exchange,
+        stream,
+        idle: Idle {
+            patience: backend.idle_timeout,
+            last: now,
+            timer: None,
+        },
+        state: State::Flowing,
+    };
+    Response::from_parts(parts, Body::Relay(Box::new(relay)))
+}
+
+/// An event stream in the clear.
+fn is_readable(headers: &HeaderMap) -> bool {
+    let is_stream = |value: &HeaderValue| {
+        let text = value.as_bytes();
+        text.get(..17)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    };
+    headers.get(header::CONTENT_TYPE).is_some_and(is_stream)
+        && headers
+            .get(header::CONTENT_ENCODING)
+            .is_none_or(|coding| coding == "identity")
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;
+
+impl Relay {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        if self.state == State::Ended {
+            return Poll::Ready(None);
+        }
+        // First of all: what was revoked says nothing more, whatever is ready.
+        if let Some(why) = self.line.is_ordered() {
+            return self.last_word(End::Cut(why), why.kind(), respond::cut_message(why));
+        }
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            ready!(self.idle.poll(cx));
+            return self.last_word(
+                End::UpstreamFailed,
+                Type::UpstreamTimeout,
+                "the upstream fell silent",
+            );
+        };
+        match frame {
+            Some(Ok(frame)) => self.pass(frame),
+            Some(Err(_broken)) => self.last_word(
+                End::UpstreamFailed,
+                Type::UpstreamBroken,
+                "the upstream broke off",
+            ),
+            None if self.is_whole() => {
+                self.complete();
+                Poll::Ready(None)
+            }
+            None => self.last_word(
+                End::UpstreamFailed,
+                Type::UpstreamBroken,
+                "the upstream's stream ended before its last event",
+            ),
+        }
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match &self.stream {
+            Some(_) => SizeHint::default(),
+            None => self.body.size_hint(),
+        }
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Polled {
+        self.idle.last = Instant::now();
+        if let Some(data) = frame.data_ref() {
+            let length = data.len() as u64;
+            self.exchange.note(|record| {
+                record.bytes += length;
+                record.caller.worker.row.pass(length);
+            });
+            if let Some(stream) = &mut self.stream {
+                stream.scanner.look(data);
+            }
+        }
+        // A body of known length is not asked again after its last byte.
+        if self.stream.is_none() && self.body.is_end_stream() {
+            self.complete();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_whole(&self) -> bool {
+        self.stream
+            .as_ref()
+            .is_none_or(|stream| !stream.dialect.has_last_event() || stream.scanner.is_complete())
+    }
+
+    fn complete(&mut self) {
+        self.state = State::Ended;
+        if let Some(lease) = self.lease.take() {
+            lease.done();
+        }
+        self.exchange.end(End::Complete);
+    }
+
+    /// Ends the stream with an error event, or breaks off what cannot hold one.
+    fn last_word(&mut self, end: End, kind: Type, message: &str) -> Polled {
+        self.state = State::Ended;
+        self.lease = None;
+        self.exchange.end(end);
+        let Some(stream) = &self.stream else {
+            return Poll::Ready(Some(Err(Aborted)));
+        };
+        let event = stream.dialect.error(kind, message);
+        let word = match stream.scanner.closing() {
+            "" => event,
+            closing => [closing.as_bytes(), &event].concat().into(),
+        };
+        Poll::Ready(Some(Ok(Frame::data(word))))
+    }
+}
+
+impl Idle {
+    /// Ready when nothing came for too long. The timer is only set again when it rings.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let until = self.last + self.patience;
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            self.timer = None;
+        }
+    }
+}

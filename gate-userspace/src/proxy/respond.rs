@@ -1,0 +1,154 @@
+//! The only translator: what stopped a call becomes the answer that its caller understands.
+//!
+//! The log learns why; the caller of a rejected credential does not. Every answer says who gave it.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use tracing::{debug, warn};
+
+use super::body::Body;
+use crate::{
+    fault::{Blame, Cut, Denied, Fault, Stop, Type},
+    profile::{Profile, Refusal},
+};
+
+pub(crate) const GATE: HeaderValue = HeaderValue::from_static("gate");
+pub(crate) const UPSTREAM: HeaderValue = HeaderValue::from_static("upstream");
+
+const ERROR: HeaderName = HeaderName::from_static("x-gate-error");
+const SOURCE: HeaderName = HeaderName::from_static("x-gate-source");
+
+/// The refusal in the words of the caller's profile.
+pub(crate) fn to(stop: &Stop, profile: &dyn Profile, tail: &str) -> (Type, Response<Body>) {
+    tell(stop);
+    let message = message(stop);
+    let refusal = Refusal {
+        kind: kind(stop),
+        message: &message,
+        is_cap: matches!(stop, Stop::Denied(Denied::TooMany)),
+        tail,
+    };
+    let shape = profile.refuse(&refusal);
+    let mut response = json(shape.status, Body::Whole(shape.body));
+    let headers = response.headers_mut();
+    headers.insert(ERROR, HeaderValue::from_static(shape.kind.as_str()));
+    if let Some(seconds) = retry_after(stop) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    (shape.kind, response)
+}
+
+/// An answer of the gate itself.
+pub(crate) fn json(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    mark(headers, GATE);
+    response
+}
+
+/// What every answer carries.
+pub(crate) fn mark(headers: &mut HeaderMap, source: HeaderValue) {
+    headers.insert(SOURCE, source);
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+}
+
+/// The last word of a stream.
+pub(crate) fn cut_message(why: Cut) -> &'static str {
+    match why {
+        Cut::Revoked | Cut::LeaseOver => "the credential was revoked",
+        Cut::Closed => "the rollout was closed",
+        Cut::Narrowed => "the credential is no longer good from this source",
+        Cut::Panic => "the gate is closed",
+        Cut::Draining => "the gate is shutting down",
+    }
+}
+
+/// What only the log may know.
+pub(crate) fn reason(stop: &Stop) -> String {
+    match stop {
+        Stop::Denied(denied) => denied.to_string(),
+        Stop::Fault(fault) => fault.to_string(),
+        Stop::Cut(why) => cut_message(*why).to_owned(),
+    }
+}
+
+fn kind(stop: &Stop) -> Type {
+    match stop {
+        Stop::Denied(denied) => denied.kind(),
+        Stop::Fault(fault) => fault.kind(),
+        Stop::Cut(Cut::Panic | Cut::Draining) => Type::ServiceUnavailable,
+        Stop::Cut(Cut::Revoked | Cut::Closed | Cut::LeaseOver | Cut::Narrowed) => {
+            Type::RolloutCancelled
+        }
+    }
+}
+
+/// What the caller is told, where its profile has no wording of its own.
+fn message(stop: &Stop) -> Cow<'static, str> {
+    match stop {
+        Stop::Denied(denied) => match denied {
+            Denied::Draining => "rollout concluded".into(),
+            Denied::NoSuchRollout => "rollout not found".into(),
+            Denied::Unlisted => "this source is not on the list".into(),
+            Denied::Host => "this host name is not served here".into(),
+            Denied::Origin => "this browser origin is not on the list".into(),
+            Denied::Throttled { .. } => "too many failed authentications".into(),
+            Denied::TooFast { .. } => "rate limit reached".into(),
+            Denied::TooMany => "too many calls at once".into(),
+            Denied::NoCredential
+            | Denied::Malformed
+            | Denied::TwoCredentials
+            | Denied::Unknown(_)
+            | Denied::Revoked
+            | Denied::Expired
+            | Denied::Disabled
+            | Denied::WrongKind
+            | Denied::WrongRollout
+            | Denied::OutOfScope
+            | Denied::WrongSource => "unauthorized".into(),
+        },
+        Stop::Fault(Fault::Connect(cause)) => {
+            format!("the upstream cannot be reached: {}", cause.kind()).into()
+        }
+        Stop::Fault(fault) => fault.to_string().into(),
+        Stop::Cut(why) => cut_message(*why).into(),
+    }
+}
+
+fn retry_after(stop: &Stop) -> Option<u32> {
+    match stop {
+        Stop::Denied(Denied::Throttled { retry_after } | Denied::TooFast { retry_after }) => {
+            Some((*retry_after).max(1))
+        }
+        Stop::Denied(Denied::TooMany) => Some(1),
+        Stop::Denied(_) | Stop::Fault(_) | Stop::Cut(_) => None,
+    }
+}
+
+fn tell(stop: &Stop) {
+    match stop {
+        Stop::Denied(denied) => debug!(reason = %denied, "refused"),
+        Stop::Cut(why) => debug!(reason = why.as_str(), "ended"),
+        Stop::Fault(fault) => {
+            let cause = std::error::Error::source(fault).map(tracing::field::display);
+            match fault.blame() {
+                Blame::Client => debug!(reason = %fault, cause, "request refused"),
+                Blame::Upstream => warn!(reason = %fault, cause, "upstream failed"),
+                Blame::Gate => warn!(reason = %fault, cause, "request not served"),
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A sandbox behind a gate, with a rollout open for it.
+//!
+//! Does not provision by anything but `gatectl`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use harness::gatectl::text;
+use harness::gated::{Gated, Launch};
+use harness::link::{End, cable};
+use harness::netns::Namespace;
+use harness::upstream::{Provider, Upstream};
+use serde_json::Value;
+
+pub(crate) const UPSTREAM_KEY: &str = "sk-compat-provider-key-0001";
+
+const HERE: &str = "10.78.0.2/32";
+const ROLLOUT: &str = "compat-1";
+
+/// Fields drop top to bottom: the gate ends first.
+pub(crate) struct Sandbox {
+    pub(crate) gated: Gated,
+    pub(crate) upstream: Upstream,
+    pub(crate) place: Namespace,
+    token: String,
+}
+
+/// Whether something else keeps the sandbox's address open once the rollout is closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address {
+    OnlyThisRollout,
+    AnotherRolloutToo,
+}
+
+impl Sandbox {
+    pub(crate) async fn open(address: Address) -> Self {
+        let (host, place) = (
+            Namespace::new("host").unwrap(),
+            Namespace::new("sandbox").unwrap(),
+        );
+        let near = End {
+            place: &host,
+            device: "to-sandbox",
+            addresses: &["10.78.0.1/24"],
+        };
+        let far = End {
+            place: &place,
+            device: "eth0",
+            addresses: &["10.78.0.2/24"],
+        };
+        cable(&near, &far).unwrap();
+        let provider = Provider {
+            pace: Duration::from_millis(5),
+        };
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let upstream = Upstream::provider(&host, local, provider).unwrap();
+        let gated = Launch::on(&host)
+            .serving((Ipv4Addr::UNSPECIFIED, 8765).into(), upstream.address())
+            .flag("--upstream-key-env", "COMPAT_UPSTREAM_KEY")
+            .env("COMPAT_UPSTREAM_KEY", UPSTREAM_KEY);
+        let gated = gated.start().await.unwrap();
+        gated.ctl().json("client add trainer").await.unwrap();
+        let token = rollout(&gated, ROLLOUT).await;
+        if address == Address::AnotherRolloutToo {
+            rollout(&gated, "neighbour").await;
+        }
+        Self {
+            gated,
+            upstream,
+            place,
+            token,
+        }
+    }
+
+    /// What a process in the sandbox is given: the printed environment, whole.
+    pub(crate) async fn environment(&self) -> BTreeMap<String, String> {
+        let ctl = self.gated.ctl();
+        let env = format!("env {ROLLOUT} --format json --token-stdin");
+        let printed = ctl.run(&env, &self.token).await.unwrap().json().unwrap();
+        let Value::Object(pairs) = &printed else {
+            panic!("not an object: {printed}")
+        };
+        let text = |value: &Value| value.as_str().expect("a value is text").to_owned();
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect()
+    }
+
+    pub(crate) async fn close(&self) {
+        self.gated
+            .ctl()
+            .json(&format!("rollout close {ROLLOUT}"))
+            .await
+            .unwrap();
+    }
+}
+
+/// Opens rollout `id` for the sandbox and returns its token.
+async fn rollout(gated: &Gated, id: &str) -> String {
+    let open = format!("rollout open {id} --client trainer --source {HERE}");
+    text(&gated.ctl().json(&open).await.unwrap(), "/token").unwrap()
+}

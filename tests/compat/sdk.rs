@@ -1,0 +1,87 @@
+//! An SDK at work in a sandbox: one word in, one JSON line out.
+//!
+//! Does not interpret what the SDK reports. The process sees the environment of `gatectl env` and
+//! nothing else, not even a search path.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+
+use harness::need;
+use harness::netns::Namespace;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::sandbox::{Address, Sandbox};
+use crate::venv;
+
+pub(crate) struct Sdk {
+    words: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    // Ended when dropped.
+    _process: Child,
+}
+
+/// A sandbox with `script` running in it, or none where that cannot be, which is reported.
+pub(crate) async fn sandboxed(script: &str, address: Address) -> Option<(Sdk, Sandbox)> {
+    if !need::root() {
+        return None;
+    }
+    let python = venv::python()?;
+    let sandbox = Sandbox::open(address).await;
+    let environment = sandbox.environment().await;
+    Some((
+        Sdk::start(&python, script, &sandbox.place, &environment),
+        sandbox,
+    ))
+}
+
+impl Sdk {
+    /// Runs `script` in `place` with `environment` and nothing else.
+    pub(crate) fn start(
+        python: &Path,
+        script: &str,
+        place: &Namespace,
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut command = Command::from(place.command(python));
+        // Isolated from the user's packages, and no byte code beside the script.
+        command
+            .args(["-I", "-B"])
+            .arg(format!("{}/compat/{script}", env!("CARGO_MANIFEST_DIR")));
+        command.env_clear().envs(environment);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
+        let mut process = command.spawn().unwrap();
+        let words = process.stdin.take().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self {
+            words,
+            lines,
+            _process: process,
+        }
+    }
+
+    /// Has the script do `word`, and returns its first line about it.
+    pub(crate) async fn ask(&mut self, word: &str) -> Value {
+        self.words
+            .write_all(format!("{word}\n").as_bytes())
+            .await
+            .unwrap();
+        self.next().await
+    }
+
+    /// The script's next line.
+    pub(crate) async fn next(&mut self) -> Value {
+        let line = self
+            .lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("the script goes on");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"))
+    }
+}

@@ -1,0 +1,133 @@
+//! Who gets a SYN answered.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use harness::client::Call;
+use harness::probe::{Syn, syn};
+
+use crate::site::{PORT, site};
+
+/// Acceptance 14 and 15.
+#[tokio::test]
+async fn stranger_hears_nothing_over_either_family_and_is_counted() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    for gate in [caller.gate4(), caller.gate6()] {
+        let before = site.gated.ctl().drops().await.unwrap();
+        assert_eq!(syn(&caller.place, gate).await, Syn::Silent, "{gate}");
+        assert!(site.gated.ctl().drops().await.unwrap() > before, "{gate}");
+    }
+    assert!(site.net.upstream.journal().requests().is_empty());
+}
+
+/// Acceptance 16.
+#[tokio::test]
+async fn listed_source_connects_by_address_or_network_and_still_needs_its_token() {
+    let Some(site) = site(2).await else { return };
+    let [exact, within] = &site.net.callers[..] else {
+        unreachable!("two callers")
+    };
+    let ctl = site.gated.ctl();
+    ctl.json(&format!("client add exact --source {}", exact.source4()))
+        .await
+        .unwrap();
+    ctl.json(&format!("client add within --source {}", within.subnet4()))
+        .await
+        .unwrap();
+    for caller in [exact, within] {
+        let answer = caller.chat("r-1", "gate_000000_bad").await;
+        assert_eq!(answer.status, 401, "{}", caller.place);
+    }
+}
+
+/// Acceptance 17 and 18.
+#[tokio::test]
+async fn loopback_skips_the_packet_ring_but_not_the_token() {
+    let Some(site) = site(1).await else { return };
+    for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 79, 1, 1)] {
+        let gate = SocketAddr::from((address, PORT));
+        let answer = Call::chat("/rollout/r-1/v1", Some(1))
+            .complete(&site.net.host, gate)
+            .await;
+        assert_eq!(answer.unwrap().status, 401, "{address}");
+    }
+}
+
+/// Acceptance 20.
+#[tokio::test]
+async fn other_ports_are_not_touched() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    let _other = site
+        .net
+        .host
+        .enter(|| TcpListener::bind("0.0.0.0:22").unwrap());
+    assert_eq!(syn(&caller.place, caller.port(22)).await, Syn::Answered);
+    assert_eq!(syn(&caller.place, caller.port(23)).await, Syn::Refused);
+    let ping = caller
+        .place
+        .command("ping")
+        .args(["-c1", "-W5", "10.79.1.1"])
+        .output();
+    // Not every machine has ping; TCP above is the rule's own example.
+    assert!(ping.is_err() || ping.unwrap().status.success());
+}
+
+/// Acceptance 23.
+#[tokio::test]
+async fn added_source_opens_at_once_and_disturbs_nobody() {
+    let Some(site) = site(2).await else { return };
+    let [first, second] = &site.net.callers[..] else {
+        unreachable!("two callers")
+    };
+    let ctl = site.gated.ctl();
+    ctl.json(&format!("client add fleet --source {}", first.source4()))
+        .await
+        .unwrap();
+    let token = site.open("r-1", first).await;
+    let mut running = first.stream("r-1", &token).await;
+    assert_eq!(second.knock().await, Syn::Silent);
+    ctl.json(&format!("client source add fleet {}", second.source4()))
+        .await
+        .unwrap();
+    assert_eq!(second.knock().await, Syn::Answered);
+    assert!(running.next().await.is_some_and(|event| !event.is_error()));
+}
+
+/// Acceptance 24.
+#[tokio::test]
+async fn removed_source_is_shut_and_its_streams_end() {
+    let Some(site) = site(2).await else { return };
+    let [stays, goes] = &site.net.callers[..] else {
+        unreachable!("two callers")
+    };
+    let ctl = site.gated.ctl();
+    let add = format!(
+        "client add fleet --covers-rollouts --source {} --source {}",
+        stays.source4(),
+        goes.source4()
+    );
+    let added = ctl.json(&add).await.unwrap();
+    let token = harness::gatectl::text(&added, "/token").unwrap();
+    ctl.json("rollout open r-1 --client fleet").await.unwrap();
+    let (mut of_stays, mut of_goes) = (
+        stays.stream("r-1", &token).await,
+        goes.stream("r-1", &token).await,
+    );
+    ctl.json(&format!("client source remove fleet {}", goes.source4()))
+        .await
+        .unwrap();
+    let (rest, _end) = of_goes.rest().await;
+    assert!(
+        rest.last().is_some_and(harness::sse::Event::is_error),
+        "{rest:?}"
+    );
+    assert_eq!(goes.knock().await, Syn::Silent);
+    assert!(of_stays.next().await.is_some_and(|event| !event.is_error()));
+    let last = format!(
+        "client source remove fleet {} --output json",
+        stays.source4()
+    );
+    let refused = ctl.run(&last, "").await.unwrap();
+    assert_eq!(refused.status, Some(1), "{refused:?}");
+}

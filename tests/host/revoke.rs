@@ -1,0 +1,76 @@
+//! One call shuts all three rings, streams in flight included, and only for whom it is meant.
+
+use harness::probe::Syn;
+use harness::sse::Event;
+
+use crate::site::site;
+
+/// Acceptance 69.
+#[tokio::test]
+async fn closed_rollout_loses_its_stream_its_token_and_its_source() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    let token = site.open("r-1", caller).await;
+    let mut running = caller.stream("r-1", &token).await;
+    let answer = site.gated.ctl().json("rollout close r-1").await.unwrap();
+    assert_eq!(answer["streams_cut"], 1, "{answer}");
+    let (rest, _end) = running.rest().await;
+    assert!(rest.last().is_some_and(Event::is_error), "{rest:?}");
+    assert!(!rest.iter().any(|event| event.data == "[DONE]"), "{rest:?}");
+    assert_eq!(caller.knock().await, Syn::Silent);
+}
+
+/// Acceptance 171.
+#[tokio::test]
+async fn neighbour_behind_the_same_address_goes_on() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    let (token_a, token_b) = (site.open("a", caller).await, site.open("b", caller).await);
+    let (mut of_a, mut of_b) = (
+        caller.stream("a", &token_a).await,
+        caller.stream("b", &token_b).await,
+    );
+    site.gated.ctl().json("rollout close a").await.unwrap();
+    let (rest, _end) = of_a.rest().await;
+    assert!(rest.last().is_some_and(Event::is_error), "{rest:?}");
+    let after = of_a.last_byte();
+    loop {
+        let event = of_b.next().await.expect("B's stream goes on");
+        assert!(!event.is_error(), "{event:?}");
+        if event.at > after {
+            break;
+        }
+    }
+    assert_eq!(caller.knock().await, Syn::Answered);
+    assert_eq!(caller.chat("a", &token_a).await.status, 401);
+    assert_eq!(caller.chat("b", &token_b).await.status, 200);
+}
+
+/// `client revoke` cascades to its rollouts.
+#[tokio::test]
+async fn revoked_client_takes_its_rollouts_along() {
+    let Some(site) = site(2).await else { return };
+    let [first, second] = &site.net.callers[..] else {
+        unreachable!("two callers")
+    };
+    let (token_a, token_b) = (site.open("a", first).await, site.open("b", second).await);
+    let (mut of_a, mut of_b) = (
+        first.stream("a", &token_a).await,
+        second.stream("b", &token_b).await,
+    );
+    let answer = site
+        .gated
+        .ctl()
+        .json("client revoke trainer --yes")
+        .await
+        .unwrap();
+    assert_eq!(answer["streams_cut"], 2, "{answer}");
+    for events in [&mut of_a, &mut of_b] {
+        let (rest, _end) = events.rest().await;
+        assert!(rest.last().is_some_and(Event::is_error), "{rest:?}");
+    }
+    assert_eq!(
+        (first.knock().await, second.knock().await),
+        (Syn::Silent, Syn::Silent)
+    );
+}

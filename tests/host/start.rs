@@ -1,0 +1,132 @@
+//! What gated starts as, and what it refuses to start as.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use harness::client::Call;
+use harness::gated::{Launch, Refused};
+use harness::probe::{Syn, syn};
+
+use crate::attached::{pins, programs};
+use crate::site::{net, site};
+
+const NOTHING: [String; 0] = [];
+
+fn assert_refused(refused: &Refused, case: &str) {
+    assert_eq!(refused.status, Some(78), "{case}: {}", refused.log);
+    assert!(refused.log.contains("hint:"), "{case}: {}", refused.log);
+}
+
+/// Acceptance 1.
+#[tokio::test]
+async fn nothing_configured_starts_on_loopback_and_lets_nobody_in() {
+    let Some(net) = net(0) else { return };
+    let gated = Launch::on(&net.host).start().await.unwrap();
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 8765));
+    let call = || Call::chat("/v1", Some(1));
+    let answer = call().complete(&net.host, loopback).await.unwrap();
+    assert_eq!(answer.status, 401);
+    let answer = call()
+        .bearer("intercepted")
+        .complete(&net.host, loopback)
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 401);
+    drop(gated);
+}
+
+/// Acceptance 2, 3 and 13.
+#[tokio::test]
+async fn public_bind_without_sources_is_refused_with_nothing_attached() {
+    let Some(net) = net(1) else { return };
+    for address in [
+        "0.0.0.0",
+        "[::]",
+        "10.79.1.1",
+        "[fd79:1::1]",
+        "[::ffff:10.79.1.1]",
+    ] {
+        let launch = Launch::on(&net.host).flag("--listen", format!("{address}:8765"));
+        assert_refused(&launch.refused().await.unwrap(), address);
+        assert_eq!(programs(&net.host), NOTHING, "{address}");
+        assert_eq!(pins(&net.host), NOTHING, "{address}");
+        assert_eq!(net.callers[0].knock().await, Syn::Refused, "{address}");
+    }
+}
+
+/// Acceptance 7, 8 and 9.
+#[tokio::test]
+async fn weak_shared_secret_is_refused() {
+    let Some(net) = net(0) else { return };
+    let placeholders = [
+        "changeme",
+        "CHANGEME",
+        "your_api_key_here",
+        "placeholder",
+        "none",
+        "***",
+    ];
+    let weak = [
+        "123456789012345",
+        "                    ",
+        "       short        ",
+    ];
+    for secret in placeholders.into_iter().chain(weak) {
+        let refused = Launch::on(&net.host)
+            .env("INTERCEPTION_SECRET", secret)
+            .refused()
+            .await;
+        let refused = refused.unwrap();
+        assert_refused(&refused, secret);
+        let said = refused.log.to_lowercase();
+        assert_eq!(
+            said.contains("placeholder"),
+            placeholders.contains(&secret),
+            "{secret}: {said}"
+        );
+    }
+    let strong = Launch::on(&net.host).env("INTERCEPTION_SECRET", "k3Vd81xQpLr9sTz0");
+    strong.start().await.unwrap();
+}
+
+/// Acceptance 10.
+#[tokio::test]
+async fn public_bind_with_listed_sources_shuts_everyone_out_until_provisioned() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    assert_eq!(caller.knock().await, Syn::Silent);
+    let token = site.open("r-1", caller).await;
+    assert_eq!(caller.chat("r-1", &token).await.status, 200);
+}
+
+/// Acceptance 11.
+#[tokio::test]
+async fn busy_port_is_one_clear_error() {
+    let Some(net) = net(0) else { return };
+    let _taken = net
+        .host
+        .enter(|| TcpListener::bind("127.0.0.1:8765").unwrap());
+    let refused = Launch::on(&net.host).refused().await.unwrap();
+    assert!(
+        refused.status.is_some_and(|status| status != 0),
+        "{}",
+        refused.log
+    );
+    assert!(refused.log.contains("in use"), "{}", refused.log);
+    assert_eq!(programs(&net.host), NOTHING);
+}
+
+/// Acceptance 172.
+#[tokio::test]
+async fn unload_without_a_daemon_leaves_nothing_and_sigterm_leaves_it_shut() {
+    let Some(mut site) = site(1).await else {
+        return;
+    };
+    let caller = &site.net.callers[0];
+    site.gated.terminate().await.unwrap();
+    assert_eq!(caller.knock().await, Syn::Silent);
+    let unload = site.gated.ctl().run("unload --yes", "").await.unwrap();
+    assert_eq!(unload.status, Some(0), "{}{}", unload.stdout, unload.stderr);
+    assert_eq!(pins(&site.net.host), NOTHING);
+    assert_eq!(programs(&site.net.host), NOTHING);
+    assert_eq!(syn(&caller.place, caller.gate4()).await, Syn::Refused);
+}

@@ -1,0 +1,135 @@
+//! The table of what gate's commands need that cargo does not bring.
+//!
+//! Says what, why and for which commands. How each is recognised is in `facts.rs`, how it is
+//! installed in `plan.rs`.
+
+use Purpose::{Bench, Build, Check, Test};
+use clap::ValueEnum;
+
+/// What the machine is to be fit for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Purpose {
+    /// Build gated and gatectl
+    Build,
+    /// Check the sources: fmt, clippy, rustdoc
+    Check,
+    /// Run the whole test suite
+    Test,
+    /// Measure
+    Bench,
+    /// All of it
+    All,
+}
+
+/// One line of the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Need {
+    pub(crate) id: Id,
+    pub(crate) what: &'static str,
+    pub(crate) why: &'static str,
+    purposes: &'static [Purpose],
+    /// The commands do without it, only less well.
+    pub(crate) optional: bool,
+}
+
+/// In the order of installation: a later one may need an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Id {
+    Cc,
+    Rustup,
+    Rustfmt,
+    Clippy,
+    BpfToolchain,
+    BpfClippy,
+    BpfLinker,
+    Ip,
+    Namespaces,
+    Python,
+    Nextest,
+}
+
+impl Need {
+    pub(crate) fn serves(&self, purpose: Purpose) -> bool {
+        purpose == Purpose::All || self.purposes.contains(&purpose)
+    }
+}
+
+pub(crate) const NEEDS: &[Need] = &[
+    need(
+        Id::Cc,
+        "C compiler",
+        "SQLite is compiled into gated",
+        &[Build, Check, Test, Bench],
+    ),
+    need(
+        Id::Rustup,
+        "rustup",
+        "the kernel program is built by a second Rust toolchain, which rustup selects",
+        &[Build, Check, Test, Bench],
+    ),
+    need(
+        Id::Rustfmt,
+        "rustfmt",
+        "the sources are checked for their format",
+        &[Check, Test],
+    ),
+    need(
+        Id::Clippy,
+        "clippy",
+        "the sources are checked for the house rules",
+        &[Check, Test],
+    ),
+    need(
+        Id::BpfToolchain,
+        "kernel toolchain",
+        "the kernel program needs `core` built for the bpf target, so a toolchain that has core's source",
+        &[Build, Check, Test, Bench],
+    ),
+    need(
+        Id::BpfClippy,
+        "kernel clippy",
+        "the kernel program is linted on its own target",
+        &[Check],
+    ),
+    need(
+        Id::BpfLinker,
+        "bpf-linker",
+        "the kernel program is linked by it, with the LLVM of the kernel toolchain",
+        &[Build, Check, Test, Bench],
+    ),
+    need(
+        Id::Ip,
+        "ip",
+        "tests build network namespaces and links with it",
+        &[Test, Bench],
+    ),
+    need(
+        Id::Namespaces,
+        "nsenter, unshare",
+        "tests run programs inside network namespaces of their own",
+        &[Test, Bench],
+    ),
+    need(
+        Id::Python,
+        "python3 with venv",
+        "a test drives gate with the real Python clients, kept under target/",
+        &[Test],
+    ),
+    Need {
+        id: Id::Nextest,
+        what: "cargo-nextest",
+        why: "runs the tests in parallel processes; without it `cargo test` runs them",
+        purposes: &[Test],
+        optional: true,
+    },
+];
+
+const fn need(id: Id, what: &'static str, why: &'static str, purposes: &'static [Purpose]) -> Need {
+    Need {
+        id,
+        what,
+        why,
+        purposes,
+        optional: false,
+    }
+}
