@@ -69,10 +69,9 @@ impl Writer {
         let mut effects = Effects::default();
         for opening in &mut *openings {
             opening.revision = revision;
-            let more = self.desk.grants.put_rollout(opening.rollout.clone());
-            effects.deltas.extend(more.deltas);
+            effects.then(self.desk.grants.put_rollout(opening.rollout.clone()));
         }
-        if let Err(why) = self.open_up(revision, effects).await {
+        if let Err(why) = self.open_up(revision, effects.settled()).await {
             return Err(self.undo_openings(openings, why).await);
         }
         for opening in openings {
@@ -218,11 +217,9 @@ impl Writer {
         let mut effects = Effects::default();
         for serial in serials {
             self.leases.set(Leased::Rollout(serial), None);
-            let more = self.desk.grants.drop_rollout(serial);
-            effects.dead.extend(more.dead);
-            effects.deltas.extend(more.deltas);
+            effects.then(self.desk.grants.drop_rollout(serial));
         }
-        effects
+        effects.settled()
     }
 
     pub(super) fn rollout_named(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {
