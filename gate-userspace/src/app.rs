@@ -28,7 +28,7 @@ use streams::LiveStreams;
 use view::View;
 
 use crate::{
-    admin::{self, AdminSocket, Api, Doorways},
+    admin::{self, AdminSocket, Api},
     clock::Clock,
     config::{Config, Secrets},
     control::{self, Events},

@@ -29,7 +29,7 @@ mod say;
 mod fault;
 mod exit;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, io};
 
 use clap::Parser as _;
 
@@ -39,6 +39,22 @@ use call::Gate;
 use fault::Fault;
 use parse::{Cli, Command};
 use print::{Answer, Paper};
+
+/// Writes a document of the daemon to standard output: this is the one place that writes there.
+///
+/// # Errors
+/// When standard output cannot be written; a reader that went away is none.
+pub fn document(text: &str) -> io::Result<()> {
+    match print::document(text) {
+        Err(fault) if !fault.is_broken_pipe() => Err(io::Error::other(fault)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Tells on standard error why the daemon did not start.
+pub fn complain(error: &(dyn std::error::Error + 'static), hint: &str) {
+    say::complain(error, hint);
+}
 
 /// Runs one command line and says how it ended.
 pub fn run(argv: Vec<OsString>) -> Exit {

@@ -32,6 +32,7 @@ mod call;
 mod end;
 mod access;
 pub mod counters;
+mod explain;
 
 use std::{
     rc::Rc,
@@ -43,6 +44,8 @@ use std::{
 
 use http::{HeaderMap, Request, Response};
 use hyper::{body::Incoming, server::conn::http1};
+
+pub use explain::{Question, Verdict};
 
 use self::{
     admit::{Ask, Permit},
@@ -195,6 +198,10 @@ impl Proxy {
     /// From here on every new call is answered 503.
     pub fn begin_drain(&self) {
         self.is_draining.store(true, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     pub fn counters(&self) -> &Counters {

@@ -113,8 +113,6 @@ pub enum UpstreamGuard {
 pub struct Route {
     /// Without a final slash; empty for the root. `{rollout}` captures the id.
     pub prefix: String,
-    /// The part of `prefix` that scopes do not see: they match what stands behind it.
-    pub mount: String,
     pub profile: ProfileName,
     pub upstream: UpstreamName,
     /// Removed before the path is joined to the upstream's.
@@ -233,10 +231,9 @@ pub struct Settings {
 }
 
 impl Route {
-    pub fn new(prefix: &str, mount: &str, profile: ProfileName, upstream: UpstreamName) -> Self {
+    pub fn new(prefix: &str, profile: ProfileName, upstream: UpstreamName) -> Self {
         Self {
             prefix: prefix.to_owned(),
-            mount: mount.to_owned(),
             profile,
             upstream,
             strip_prefix: String::new(),

@@ -84,6 +84,11 @@ impl Store {
         each!(self, store => store.news(since).await)
     }
 
+    /// Whether a `panic` is in force, which a start must know before it guards anything.
+    pub async fn is_closed(&self) -> Result<bool, StoreError> {
+        Ok(self.news(Revision(i64::MAX.cast_unsigned())).await?.closed)
+    }
+
     /// Numbers that no client has had or will have.
     pub async fn reserve_client(&self) -> Result<ClientId, StoreError> {
         each!(self, store => store.reserve_client().await)

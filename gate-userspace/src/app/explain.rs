@@ -114,7 +114,7 @@ fn absent(view: &View) -> RingVerdict {
 }
 
 fn connection(view: &View, peer: Peer, sources: ListenSources) -> RingVerdict {
-    let grants = view.proxy.grants();
+    let grants = &view.proxy.grants;
     let (passes, reason) = match (peer, sources) {
         (Peer::Loopback, _) => (true, "loopback: the list does not apply, the token does"),
         (Peer::Address(_), ListenSources::Any) => (true, "this listener admits any source"),

@@ -19,8 +19,13 @@ use crate::{
         },
     },
     control::Work,
+    fault::Type,
     kernel::{self, Agent, InterfaceStatus, KernelError, State, Status},
-    proxy::{Proxy, listen::Bound},
+    proxy::{
+        Proxy,
+        counters::{Count, Counters},
+        listen::Bound,
+    },
     settings::{ListenSources, Settings},
     telemetry::Chain,
 };
@@ -51,7 +56,7 @@ impl Inspect for View {
         ConnectionRing {
             state: RingState::Up,
             listen: self.listen.clone(),
-            connections: self.proxy.live().connections(),
+            connections: self.proxy.live.connections(),
             reason: String::new(),
         }
     }
@@ -71,7 +76,7 @@ impl Inspect for View {
     }
 
     fn live_streams(&self) -> usize {
-        self.proxy.live().streams()
+        self.proxy.live.streams()
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -141,7 +146,7 @@ impl Inspect for View {
     }
 
     fn metrics(&self) -> String {
-        self.proxy.counters().to_text()
+        metrics(self.proxy.counters())
     }
 }
 
@@ -275,11 +280,41 @@ fn broken(error: &KernelError, protected: &[Protected]) -> PacketFacts {
 pub(super) fn interface(status: &InterfaceStatus) -> InterfaceView {
     InterfaceView {
         name: status.name.clone(),
-        hook: status.hook.map_or("", kernel::Hook::as_str).to_owned(),
+        hook: status.hook.map_or("", hook).to_owned(),
         mode: status.mode.clone().unwrap_or_default(),
         covered: status.covered,
         reason: status.reason.clone(),
     }
+}
+
+fn hook(hook: kernel::Hook) -> &'static str {
+    match hook {
+        kernel::Hook::Tcx => "tcx",
+        kernel::Hook::Xdp => "xdp",
+        kernel::Hook::Generic => "generic",
+    }
+}
+
+/// Prometheus text format.
+fn metrics(counters: &Counters) -> String {
+    let mut text = String::from("# TYPE gate_refusals_total counter\n");
+    for kind in Type::ALL {
+        let count = counters.answered(kind);
+        let line = format!(
+            "gate_refusals_total{{type=\"{}\"}} {count}\n",
+            kind.as_str()
+        );
+        text.push_str(&line);
+    }
+    text.push_str("# TYPE gate_proxy_total counter\n");
+    for what in Count::ALL {
+        let count = counters.count(what);
+        text.push_str(&format!(
+            "gate_proxy_total{{what=\"{}\"}} {count}\n",
+            what.as_str()
+        ));
+    }
+    text
 }
 
 fn guard(protected: &Protected) -> GuardView {

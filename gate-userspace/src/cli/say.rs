@@ -30,6 +30,11 @@ pub(super) fn fault(fault: &Fault) {
     write_line(&complaint(fault));
 }
 
+/// As [`fault`], for an error that is not one of ours.
+pub(super) fn complain(error: &(dyn Error + 'static), hint: &str) {
+    write_line(&told(error, Some(hint)));
+}
+
 /// What clap has to say; it is laid out already.
 pub(super) fn laid_out(text: &str) {
     let mut err = io::stderr().lock();
@@ -37,14 +42,18 @@ pub(super) fn laid_out(text: &str) {
 }
 
 fn complaint(fault: &Fault) -> String {
-    let mut text = format!("error: {}", clean(&fault.to_string()));
-    let mut cause = fault.source();
+    told(fault, fault.hint_text())
+}
+
+fn told(error: &(dyn Error + 'static), hint: Option<&str>) -> String {
+    let mut text = format!("error: {}", clean(&error.to_string()));
+    let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&clean(&error.to_string()));
         cause = error.source();
     }
-    if let Some(hint) = fault.hint_text() {
+    if let Some(hint) = hint {
         text.push_str("\n\nhint: ");
         text.push_str(&clean(hint));
     }

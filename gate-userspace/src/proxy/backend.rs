@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::swap;
-use crate::settings::{CredentialMode, PresentAs, Upstream};
+use crate::settings::{CredentialMode, PresentAs, Upstream, WithoutKey};
 
 pub(crate) struct Backend {
     pub(crate) name: crate::ident::UpstreamName,
@@ -17,6 +17,7 @@ pub(crate) struct Backend {
     pub(crate) host_header: HeaderValue,
     pub(crate) credential: CredentialMode,
     pub(crate) key: Option<HeaderValue>,
+    pub(crate) without_key: WithoutKey,
     pub(crate) present_as: PresentAs,
     pub(crate) connect_timeout: Duration,
     pub(crate) head_timeout: Duration,
@@ -37,6 +38,7 @@ impl Backend {
             host_header: host_header.unwrap_or(HeaderValue::from_static("upstream")),
             credential: upstream.credential,
             key,
+            without_key: upstream.without_key,
             present_as: upstream.present_as,
             connect_timeout: upstream.connect_timeout,
             head_timeout: upstream.head_timeout,

@@ -5,7 +5,6 @@
 //! normalising is refused; what stays is forwarded byte for byte.
 
 use http::{HeaderMap, Method, Request, Uri, Version, header, request};
-use hyper::body::Incoming;
 
 use crate::fault::Fault;
 
@@ -19,7 +18,7 @@ pub(crate) struct Head {
 }
 
 /// Takes a request apart, if its path is one that everybody reads alike.
-pub(crate) fn read(request: Request<Incoming>) -> Result<(Head, Incoming), Fault> {
+pub(crate) fn read<B>(request: Request<B>) -> Result<(Head, B), Fault> {
     let (parts, body) = request.into_parts();
     let request::Parts {
         method,

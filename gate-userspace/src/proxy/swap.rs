@@ -20,7 +20,7 @@ use crate::{
     fault::Fault,
     rollout::rollout_owner,
     secret::{Keyring, Sealed, Shown, UpstreamKey},
-    settings::{CredentialMode, PresentAs},
+    settings::{CredentialMode, PresentAs, WithoutKey},
 };
 
 const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -79,10 +79,11 @@ fn exchange(headers: &mut HeaderMap, known: &Known, way: &Way<'_>) -> Result<(),
     headers.remove(API_KEY);
     headers.remove(AZURE_KEY);
     match way.backend.credential {
-        CredentialMode::Replace => {
-            let key = key(known, way)?;
-            headers.insert(name(way.backend.present_as), key);
-        }
+        CredentialMode::Replace => match key(known, way) {
+            Ok(key) => _ = headers.insert(name(way.backend.present_as), key),
+            Err(Fault::NoKey) if way.backend.without_key == WithoutKey::Send => {}
+            Err(fault) => return Err(fault),
+        },
         CredentialMode::Keep | CredentialMode::None => {}
     }
     Ok(())

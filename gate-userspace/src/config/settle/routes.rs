@@ -131,7 +131,7 @@ pub(super) fn routes(
     let (routes, origin): (Vec<Route>, _) = match &flags.profile {
         Some(name) => {
             let profile = ProfileName::read("--profile", name)?;
-            (vec![Route::new("", "", profile, usual)], Flag)
+            (vec![Route::new("", profile, usual)], Flag)
         }
         None if file.is_empty() => (usual_routes(&usual), Default),
         None => (file.iter().map(route).collect::<Result<_, _>>()?, File),
@@ -166,15 +166,11 @@ pub(super) fn routes(
 
 /// What serves every caller without a word of configuration.
 fn usual_routes(upstream: &crate::ident::UpstreamName) -> Vec<Route> {
-    let route = |prefix, mount, profile| Route::new(prefix, mount, profile, upstream.clone());
+    let route = |prefix, profile| Route::new(prefix, profile, upstream.clone());
     vec![
-        route(
-            "/rollout/{rollout}",
-            "/rollout/{rollout}",
-            ProfileName::Verifiers,
-        ),
-        route("/v1/messages", "", ProfileName::Anthropic),
-        route("/v1", "", ProfileName::Openai),
+        route("/rollout/{rollout}", ProfileName::Verifiers),
+        route("/v1/messages", ProfileName::Anthropic),
+        route("/v1", ProfileName::Openai),
     ]
 }
 
@@ -203,6 +199,6 @@ fn route(raw: &raw::RawRoute) -> Result<Route, Refused> {
     Ok(Route {
         strip_prefix,
         body_limit,
-        ..Route::new(prefix, prefix, profile, upstream)
+        ..Route::new(prefix, profile, upstream)
     })
 }
