@@ -63,94 +63,63 @@ async fn a_refusal_has_a_type_a_message_and_a_hint() {
     let place = Place::new().await;
     place.post("/v1/clients", json!({"client":"a"})).await;
     let cases = [
+        ("POST /v1/clients", r#"{"client":"a"}"#, 409, "exists"),
         (
-            Method::POST,
-            "/v1/clients",
-            json!({"client":"a"}),
-            409,
-            "exists",
-        ),
-        (
-            Method::POST,
-            "/v1/clients",
-            json!({"client":"b","rsp":1}),
+            "POST /v1/clients",
+            r#"{"client":"b","rsp":1}"#,
             400,
             "invalid",
         ),
         (
-            Method::POST,
-            "/v1/clients",
-            json!({"client":"b","sources":["10.0.0.5/8"]}),
+            "POST /v1/clients",
+            r#"{"client":"b","sources":["10.0.0.5/8"]}"#,
             400,
             "invalid",
         ),
         (
-            Method::POST,
-            "/v1/clients",
-            json!({"client":"b","token":""}),
+            "POST /v1/clients",
+            r#"{"client":"b","token":""}"#,
             400,
             "bad_token",
         ),
         (
-            Method::POST,
-            "/v1/clients",
-            json!({"client":"b","ttl_seconds":0}),
+            "POST /v1/clients",
+            r#"{"client":"b","ttl_seconds":0}"#,
             400,
             "invalid",
         ),
         (
-            Method::POST,
-            "/v1/clients",
-            json!({"client":"b","upstream":"x"}),
+            "POST /v1/clients",
+            r#"{"client":"b","upstream":"x"}"#,
             400,
             "invalid",
         ),
+        ("POST /v1/clients", "{", 400, "invalid"),
         (
-            Method::POST,
-            "/v1/rollouts",
-            json!({"rollout":"r","client":"nobody"}),
+            "POST /v1/rollouts",
+            r#"{"rollout":"r","client":"nobody"}"#,
             404,
             "not_found",
         ),
-        (
-            Method::POST,
-            "/v1/rollouts",
-            json!({"rollouts":[]}),
-            400,
-            "invalid",
-        ),
-        (
-            Method::DELETE,
-            "/v1/rollouts/none",
-            json!({}),
-            404,
-            "not_found",
-        ),
-        (Method::DELETE, "/v1/rollouts", json!({}), 400, "invalid"),
-        (
-            Method::GET,
-            "/v1/clients/nobody",
-            json!({}),
-            404,
-            "not_found",
-        ),
-        (Method::GET, "/v1/nothing", json!({}), 404, "no_path"),
-        (Method::PUT, "/v1/clients", json!({}), 405, "no_method"),
+        ("POST /v1/rollouts", r#"{"rollouts":[]}"#, 400, "invalid"),
+        ("DELETE /v1/rollouts/none", "", 404, "not_found"),
+        ("DELETE /v1/rollouts", "", 400, "invalid"),
+        ("GET /v1/clients/nobody", "", 404, "not_found"),
+        ("GET /v1/nothing", "", 404, "no_path"),
+        ("PUT /v1/clients", "", 405, "no_method"),
     ];
-    for (method, path, body, status, kind) in cases {
-        let case = format!("{method} {path} {body}");
-        let (given, answer) = place.ask(method, path, &[], body.to_string()).await;
+    for (call, body, status, kind) in cases {
+        let (method, path) = call.split_once(' ').unwrap();
+        let method = method.parse().unwrap();
+        let (given, answer) = place.ask(method, path, &[], body.to_owned()).await;
+        let error = &answer["error"];
         assert_eq!(
-            (given, &answer["error"]["type"]),
+            (given, &error["type"]),
             (status, &json!(kind)),
-            "{case}: {answer}"
+            "{call} {body}: {answer}"
         );
-        assert!(
-            answer["error"]["message"]
-                .as_str()
-                .is_some_and(|text| !text.is_empty())
-        );
-        assert!(answer["error"]["hint"].is_string());
+        assert_ne!(error["message"], json!(""));
+        assert!(error["hint"].is_string());
     }
     let (_, taken) = place.post("/v1/clients", json!({"client":"a"})).await;
     assert!(
@@ -159,10 +128,6 @@ async fn a_refusal_has_a_type_a_message_and_a_hint() {
             .unwrap()
             .contains("client rotate a")
     );
-    let (status, broken) = place
-        .ask(Method::POST, "/v1/clients", &[], "{".to_owned())
-        .await;
-    assert_eq!((status, &broken["error"]["type"]), (400, &json!("invalid")));
 }
 
 #[tokio::test]
@@ -206,10 +171,7 @@ async fn the_same_idempotency_key_gives_the_same_token() {
         (status, &other["error"]["type"]),
         (409, &json!("idempotency_key_reused"))
     );
-    place
-        .gate
-        .clock
-        .advance(std::time::Duration::from_secs(600));
+    place.gate.clock.advance(std::time::Duration::from_mins(10));
     assert_eq!(
         open("k1", "r").await.0,
         409,

@@ -29,12 +29,13 @@ impl Writer {
     ) -> Result<Vec<Opening>, Refused> {
         let in_bulk = asks.len() > 1;
         let at = |index| {
-            move |why| match in_bulk {
-                true => Refused::InBulk {
-                    index,
-                    why: Box::new(why),
-                },
-                false => why,
+            move |why| {
+                if in_bulk {
+                    let why = Box::new(why);
+                    Refused::InBulk { index, why }
+                } else {
+                    why
+                }
             }
         };
         let first = self.desk.store.reserve_rollouts(asks.len()).await?;
@@ -199,7 +200,7 @@ impl Writer {
         let mut done = self.shut_down(revision, effects, Why::Closed).await;
         done.rollouts = grants.len();
         let what = format!("the closing of {} rollouts", grants.len());
-        self.answer(written, done, &what, since)
+        done.answer(written, &what, since)
     }
 
     fn to_close(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {

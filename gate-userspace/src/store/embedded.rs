@@ -1,4 +1,4 @@
-//! The store in one file: SQLite on a thread of its own, behind a queue.
+//! The store in one file: `SQLite` on a thread of its own, behind a queue.
 //!
 //! One connection, held exclusively: a second `gated` on the same file is refused, not merged.
 //! `synchronous = FULL` because an answered change must survive a power cut. The file is 0600:
@@ -156,7 +156,13 @@ impl Db {
                 path: path.to_owned(),
             },
             StoreError::Use(cause) => failed(cause),
-            other => other,
+            other @ (StoreError::Open { .. }
+            | StoreError::Locked { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Row(_)
+            | StoreError::Rejected { .. }
+            | StoreError::Closed) => other,
         })?;
         let last = |table: &str| {
             connection.query_row(

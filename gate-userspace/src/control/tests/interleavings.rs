@@ -271,7 +271,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
     #[test]
     fn the_ring_holds_the_union_of_live_sources(
         steps in proptest::collection::vec(step(), 1..25),
