@@ -15,7 +15,7 @@ use crate::{
     clock::{Clock, Stamp},
     grants::{Delta, Grants, Opened, SourceKey},
     ident::{Revision, TokenId},
-    secret::{Keyring, MasterKey},
+    secret::{Digest, Keyring, MasterKey},
     settings::Mode,
     source::Source,
     store::{Embedded, Store, StoreError},
@@ -47,7 +47,6 @@ pub(crate) struct Gate {
     pub(crate) rings: Arc<FakeRings>,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
-    worker: Option<Worker>,
 }
 
 impl FakeRings {
@@ -169,19 +168,26 @@ impl State {
 }
 
 impl Gate {
+    /// A disk that takes no more, or does again.
+    pub(crate) async fn set_full(&self, is_full: bool) {
+        let Store::Embedded(store) = &self.store;
+        store.set_full(is_full).await;
+    }
+
     /// A gate whose writer runs beside the test.
     pub(crate) async fn start(folder: &Path) -> Self {
         Self::with(folder, Clock::stopped(Stamp(1_000_000))).await
     }
 
     pub(crate) async fn with(folder: &Path, clock: Clock) -> Self {
-        let mut gate = Self::assemble(folder, clock).await;
-        let worker = gate.worker.take().unwrap();
-        run_beside(worker);
-        gate
+        Self::assemble(folder, clock, None).await
     }
 
-    async fn assemble(folder: &Path, clock: Clock) -> Self {
+    pub(crate) async fn with_shared(folder: &Path, shared: Option<Digest>) -> Self {
+        Self::assemble(folder, Clock::stopped(Stamp(1_000_000)), shared).await
+    }
+
+    async fn assemble(folder: &Path, clock: Clock, shared: Option<Digest>) -> Self {
         let store = open(folder).await;
         let grants = Arc::new(Grants::new("here".parse().unwrap(), Mode::Enforce));
         let rings = Arc::new(FakeRings {
@@ -201,16 +207,16 @@ impl Gate {
             events: Events::default(),
             upstreams: BTreeSet::from(["provider".parse().unwrap()]),
             mode: Mode::Enforce,
-            shared: None,
+            shared,
         })
         .await
         .unwrap();
+        run_beside(worker);
         Self {
             control,
             rings,
             store,
             clock,
-            worker: Some(worker),
         }
     }
 }

@@ -475,6 +475,124 @@ async fn every_change_is_written_down_with_who_asked() {
     );
 }
 
+/// Nothing is opened that would be forgotten.
+#[tokio::test]
+async fn without_a_store_nothing_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    add(&gate, "a", &["10.0.0.1"]).await;
+    gate.set_full(true).await;
+    let refused = gate
+        .control
+        .add_client(ACTOR, new_client("b", &["10.0.0.2"]));
+    assert_eq!(refused.await.unwrap_err().status(), 503);
+    let refused = gate
+        .control
+        .open_rollouts(ACTOR, vec![new_rollout("r", "a", &[])]);
+    assert_eq!(refused.await.unwrap_err().kind(), "store");
+    assert_eq!(entries(&gate), ["10.0.0.1/32"]);
+    assert_eq!(gate.control.grants().counts(), (1, 0));
+}
+
+/// What ends, ends now; that the store does not know is said, and made good.
+#[tokio::test]
+async fn without_a_store_an_ending_is_in_effect_and_written_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let token = add(&gate, "a", &["10.0.0.1"]).await.token;
+    let mut short = new_client("short", &["10.0.0.2"]);
+    short.ttl = Some(Duration::from_secs(1));
+    gate.control.add_client(ACTOR, short).await.unwrap();
+    gate.set_full(true).await;
+    gate.clock.advance(Duration::from_secs(1));
+    gate.control.sweep().await.unwrap();
+    for _repeated in 0..2 {
+        let revoked = gate.control.revoke(ACTOR, name("a")).await;
+        assert!(
+            matches!(revoked, Err(Refused::NotWritten(_))),
+            "{revoked:?}"
+        );
+    }
+    assert!(grant(&gate, &token).is_none());
+    assert!(entries(&gate).is_empty());
+    assert_eq!(gate.store.snapshot().await.unwrap().clients.len(), 2);
+    gate.set_full(false).await;
+    add(&gate, "a", &[]).await;
+    let snapshot = gate.store.snapshot().await.unwrap();
+    assert_eq!(
+        snapshot.clients.len(),
+        1,
+        "both endings were written before"
+    );
+}
+
+/// An emergency brake does not wait for a disk.
+#[tokio::test]
+async fn without_a_store_panic_closes_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    gate.set_full(true).await;
+    let panicked = gate.control.panic(ACTOR).await;
+    assert!(matches!(panicked, Err(Refused::NotWritten(_))));
+    assert_eq!(gate.control.grants().mode(), Mode::Closed);
+    assert_eq!(gate.rings.state().mode, Some(Mode::Closed));
+    gate.set_full(false).await;
+    gate.control.sweep().await.unwrap();
+    assert!(gate.store.snapshot().await.unwrap().closed);
+}
+
+/// Who asked may hang up: what was asked for is done to its end.
+#[tokio::test]
+async fn a_caller_that_leaves_in_the_middle_leaves_nothing_half_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let token = add(&gate, "a", &["10.0.0.1"]).await.token;
+    {
+        let mut asked = std::pin::pin!(gate.control.revoke(ACTOR, name("a")));
+        let waits =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(asked.as_mut().poll(cx).is_pending()));
+        assert!(waits.await);
+    }
+    gate.control.sweep().await.unwrap();
+    assert!(grant(&gate, &token).is_none());
+    assert!(entries(&gate).is_empty());
+}
+
+/// Acceptance 37 and 39 (control's part): the configured secret is never stored.
+#[tokio::test]
+async fn a_shared_secret_covers_rollouts_and_stays_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let digest = Digest::of(b"a shared secret of old");
+    let gate = Gate::with_shared(folder.path(), Some(digest)).await;
+    let grant = gate.control.grants().find(&digest).unwrap();
+    assert_eq!(
+        grant.client.record().reach,
+        crate::client::Reach::CoversRollouts
+    );
+    open(&gate, "r", "shared").await;
+    let edit = SourceEdit {
+        add: vec![source("10.0.0.1")],
+        remove: Vec::new(),
+    };
+    gate.control
+        .edit_sources(ACTOR, name("shared"), edit)
+        .await
+        .unwrap();
+    let rotated = gate
+        .control
+        .rotate(ACTOR, Owner::Client(name("shared")), turnover(0));
+    assert!(matches!(rotated.await, Err(Refused::Shared(_))));
+    let stored = gate.store.snapshot().await.unwrap();
+    assert!(stored.clients[0].tokens.is_empty());
+    drop(gate);
+    let gate = Gate::with_shared(folder.path(), Some(digest)).await;
+    assert!(gate.control.grants().find(&digest).is_some());
+    assert_eq!(entries(&gate), ["10.0.0.1/32"]);
+    drop(gate);
+    let gate = Gate::with_shared(folder.path(), None).await;
+    assert!(gate.control.grants().find(&digest).is_none());
+}
+
 fn turnover(grace: u64) -> Turnover {
     Turnover {
         grace: Duration::from_secs(grace),

@@ -45,6 +45,9 @@ struct Db {
     /// Handed out but perhaps not yet in a row; only rows outlive the process.
     last_client: i64,
     last_rollout: i64,
+    /// A test's disk that takes no more.
+    #[cfg(test)]
+    is_full: bool,
 }
 
 impl Embedded {
@@ -102,8 +105,14 @@ impl Embedded {
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<Revision, StoreError> {
-        self.ask(move |db| write::commit(&mut db.connection, &commit))
-            .await
+        self.ask(move |db| {
+            #[cfg(test)]
+            if db.is_full {
+                return Err(StoreError::Damaged("a test's disk is full".to_owned()));
+            }
+            write::commit(&mut db.connection, &commit)
+        })
+        .await
     }
 
     pub(super) async fn audit(&self, filter: Filter) -> Result<Vec<Line>, StoreError> {
@@ -130,6 +139,15 @@ impl Embedded {
             Ok(())
         })
         .await
+    }
+
+    #[cfg(test)]
+    pub(crate) async fn set_full(&self, is_full: bool) {
+        let set = move |db: &mut Db| {
+            db.is_full = is_full;
+            Ok(())
+        };
+        self.ask(set).await.expect("the store's thread lives");
     }
 
     async fn ask<T: Send + 'static>(
@@ -175,6 +193,8 @@ impl Db {
             last_client: last("clients")?,
             last_rollout: last("rollouts")?,
             connection,
+            #[cfg(test)]
+            is_full: false,
         })
     }
 }
