@@ -2,9 +2,22 @@
 //!
 //! Needs root. Without it every test says that it was skipped; `GATE_REQUIRE_ROOT=1` makes that a
 //! failure.
+#![expect(clippy::unwrap_used, reason = "tests panic, their helpers too")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a skipped test says so, and figures are for reading"
+)]
 
+mod capacity;
+mod figures;
 mod frame;
+mod grammar;
+mod hotplug;
 mod lab;
 mod object;
+mod oracle;
+mod reference;
 mod ring;
+mod survive;
 mod verdict;
+mod world;

@@ -11,13 +11,13 @@ use crate::lab::{GATE, GUARDED, Lab, Namespace, OTHER, ip, key, lab, open, wait}
 const PATIENCE: Duration = Duration::from_millis(400);
 
 #[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Connected,
     Silence,
     Reset,
 }
 
-fn connect(from: &Namespace, to: &str, port: u16) -> Outcome {
+pub(crate) fn connect(from: &Namespace, to: &str, port: u16) -> Outcome {
     let address = SocketAddr::new(to.parse().unwrap(), port);
     from.run(
         move || match TcpStream::connect_timeout(&address, PATIENCE) {
@@ -30,7 +30,7 @@ fn connect(from: &Namespace, to: &str, port: u16) -> Outcome {
 }
 
 /// Listeners on every address of the host, which live as long as the returned value.
-fn listen(lab: &Lab) -> Vec<TcpListener> {
+pub(crate) fn listen(lab: &Lab) -> Vec<TcpListener> {
     lab.host.run(|| {
         [GATE, GUARDED, OTHER]
             .into_iter()

@@ -4,6 +4,7 @@
 //! fail the reader. Decoding goes by the same parser that judged.
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use gate_common::address::{V4, V6};
@@ -96,7 +97,9 @@ fn tuple(event: &mut DropEvent, head: &[u8]) {
 }
 
 fn frame(event: &mut DropEvent, head: &[u8]) {
-    event.frame = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    for byte in head {
+        let _ = write!(event.frame, "{byte:02x}");
+    }
     let reader = Slice(head);
     let port = |port: u16| (port != 0).then_some(port);
     match link(&reader) {

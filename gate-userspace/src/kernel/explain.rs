@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use aya::Ebpf;
 use gate_common::entry::Entry;
-use gate_common::event::{Lane, PROBE_IFINDEX};
+use gate_common::event::Lane;
 use gate_common::name;
 use gate_common::reason::Reason;
 use ipnet::IpNet;
@@ -63,24 +63,9 @@ pub struct MatchedEntry {
     pub bound: bool,
 }
 
-/// `struct bpf_sk_lookup`, as far as it is filled here.
-#[repr(C)]
-#[derive(Default)]
-struct LookupContext {
-    cookie: u64,
-    family: u32,
-    protocol: u32,
-    remote4: [u8; 4],
-    remote6: [u8; 16],
-    remote_port: [u8; 2],
-    pad: u16,
-    local4: [u8; 4],
-    local6: [u8; 16],
-    local_port: u32,
-    ifindex: u32,
-    tail: u32,
-}
-
+/// Size of `struct bpf_sk_lookup`; everything past its local port must be zero in a test run.
+const LOOKUP_SIZE: usize = 72;
+/// Size of `struct __sk_buff`.
 const SKB_SIZE: usize = 192;
 /// `__sk_buff::ingress_ifindex`.
 const SKB_INGRESS_AT: usize = 36;
@@ -115,7 +100,7 @@ pub(super) fn lookup(
     to: IpAddr,
     port: u16,
 ) -> Result<Verdict, KernelError> {
-    let mut ctx = [0; size_of::<LookupContext>()];
+    let mut ctx = [0; LOOKUP_SIZE];
     let mut put = |at: usize, bytes: &[u8]| ctx[at..at + bytes.len()].copy_from_slice(bytes);
     let family = if from.is_ipv4() {
         libc::AF_INET
@@ -134,7 +119,6 @@ pub(super) fn lookup(
         IpAddr::V6(address) => put(44, &address.octets()),
     }
     put(60, &u32::from(port).to_ne_bytes());
-    put(64, &PROBE_IFINDEX.to_ne_bytes());
     run(object, tables, name::LOOKUP, &[], &ctx)
 }
 

@@ -9,6 +9,7 @@ mod hooks;
 mod report;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use aya::Ebpf;
 use gate_common::entry::{
@@ -18,6 +19,7 @@ use gate_common::entry::{
 use self::hooks::Held;
 use super::explain::{self, Probe, Verdicts};
 use super::fault::KernelError;
+use super::interfaces::{self, Interface};
 use super::local::{self, Local};
 use super::message::{Applied, Batch, GuardedPort, Interfaces, Mode, Setup, SynBudget, Want};
 use super::pins::Pins;
@@ -25,7 +27,7 @@ use super::ports::Classes;
 use super::status::Audit;
 use super::sync::Sources;
 use super::table::{self, Tables};
-use super::{attach, capability, destroy, guard, links, object};
+use super::{attach, capability, guard, links, object};
 
 pub(super) struct Keeper {
     object: Ebpf,
@@ -38,6 +40,8 @@ pub(super) struct Keeper {
     /// By interface index.
     held: BTreeMap<u32, Held>,
     next_link: u32,
+    /// Another layout still guards; ours takes over with the first `sync`.
+    waiting: bool,
     revision: u64,
     seed: u64,
     last_audit: Audit,
@@ -96,6 +100,7 @@ impl Keeper {
             sources,
             held: BTreeMap::new(),
             next_link: 1,
+            waiting: false,
             revision,
             seed,
             last_audit: Audit::default(),
@@ -112,18 +117,40 @@ impl Keeper {
         self.refresh_local()?;
         guard::write_ports(&mut self.tables, &self.classes)?;
         self.reserve();
+        self.waiting = !self.pins.foreign_links()?.is_empty();
+        if self.waiting {
+            // Another layout's links keep its leases open until ours are known.
+            return Ok(());
+        }
+        self.hold_on()
+    }
+
+    fn hold_on(&mut self) -> Result<(), KernelError> {
         self.adopt_links()?;
         let lookup = self.pins.links().join(links::LOOKUP);
         if !lookup.exists() {
             attach::attach_lookup(&mut self.object, &self.pins.links())?;
         }
-        self.follow_interfaces(hooks::Strict::Yes)?;
-        self.take_over_foreign()?;
-        Ok(())
+        self.follow_interfaces(hooks::Strict::Yes)
     }
 
     pub(super) fn ring(&mut self) -> Result<aya::maps::RingBuf<aya::maps::MapData>, KernelError> {
         table::ring(&mut self.object)
+    }
+
+    /// The interface that a source on this address is bound to by itself: the veth or tap its route
+    /// leaves by, when nobody else lives behind it.
+    pub(super) fn home(address: IpAddr) -> Result<Option<String>, KernelError> {
+        let Some(index) = local::way_out(address)? else {
+            return Ok(None);
+        };
+        let present = interfaces::list()?;
+        let found = present
+            .into_iter()
+            .find(|interface| interface.index == index);
+        Ok(found
+            .filter(Interface::carries_one_sandbox)
+            .map(|interface| interface.name))
     }
 
     pub(super) fn interface_name(&self, index: u32) -> Option<String> {
@@ -141,11 +168,13 @@ impl Keeper {
         self.revision = want.revision;
         let outcome = self.sources.sync(&mut self.tables, &self.classes, want);
         self.write_config()?;
+        if self.waiting {
+            self.take_over_foreign()?;
+            self.hold_on()?;
+            self.pins.remove_foreign()?;
+            self.waiting = false;
+        }
         outcome
-    }
-
-    pub(super) fn destroy(&mut self, flows: &[super::message::Flow]) -> Result<usize, KernelError> {
-        destroy::destroy(flows)
     }
 
     pub(super) fn set_mode(&mut self, mode: Mode) -> Result<(), KernelError> {
@@ -177,6 +206,9 @@ impl Keeper {
 
     pub(super) fn set_interfaces(&mut self, interfaces: Interfaces) -> Result<(), KernelError> {
         self.setup.interfaces = interfaces;
+        if self.waiting {
+            return Ok(());
+        }
         self.follow_interfaces(hooks::Strict::Yes)
     }
 
@@ -186,7 +218,11 @@ impl Keeper {
         if self.sources.clock_drifted() {
             self.sources.rewrite(&mut self.tables, &self.classes)?;
         }
-        self.follow_interfaces(hooks::Strict::No)
+        if self.waiting {
+            Ok(())
+        } else {
+            self.follow_interfaces(hooks::Strict::No)
+        }
     }
 
     /// Everything compared and repaired.
@@ -198,7 +234,7 @@ impl Keeper {
         audit.addresses = guard::write_local(&mut self.tables, &self.classes, &self.local)?;
         audit.links = self.held.len().abs_diff(before);
         let lookup = self.pins.links().join(links::LOOKUP);
-        if !lookup.exists() {
+        if !self.waiting && !lookup.exists() {
             attach::attach_lookup(&mut self.object, &self.pins.links())?;
             audit.links += 1;
         }

@@ -85,7 +85,10 @@ impl Pins {
         let mut removed = Vec::new();
         // Links first: without maps a program would only be harder to name.
         for directory in children(&self.root)? {
-            removed.extend(children(&directory.join("links"))?);
+            for link in children(&directory.join("links"))? {
+                super::links::remove(&link)?;
+                removed.push(link);
+            }
             removed.extend(children(&directory.join("maps"))?);
             remove_tree(&directory.join("links"))?;
             remove_tree(&directory)?;

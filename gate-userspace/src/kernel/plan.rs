@@ -168,7 +168,7 @@ mod tests {
 
     fn picture(source: &Source) -> Picture {
         let links = BTreeMap::from([("veth1".to_owned(), 41)]);
-        let ticks = |until: Option<i64>| until.map_or(0, |until| until as u32);
+        let ticks = |until: Option<i64>| until.map_or(0, |until| u32::try_from(until).unwrap());
         Surroundings {
             classes: &classes(),
             links: &links,

@@ -3,6 +3,9 @@
 //! Opening: filter bit, bindings, then the entry. Shutting: the entry, bindings, then the bit. A
 //! source that does not fit stays shut and is named; the others go on. Nothing is ever evicted.
 
+mod host;
+mod repair;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -16,12 +19,11 @@ use super::filter::{Filter, Word};
 use super::message::{Applied, Batch, Op, Opening, SourceKey, Want};
 use super::plan::{Picture, Source, Step, Surroundings, plan};
 use super::ports::Classes;
-use super::status::Audit;
 use super::table::{Tables, WriteError};
 
 /// Every source that should be in the kernel.
 pub(super) struct Sources {
-    sources: BTreeMap<IpNet, Source>,
+    all: BTreeMap<IpNet, Source>,
     by_interface: BTreeMap<String, BTreeSet<IpNet>>,
     links: BTreeMap<String, u32>,
     filter: Filter,
@@ -35,7 +37,7 @@ impl Sources {
     /// Takes over what pinned tables hold: nothing is known of it but that it is there.
     pub(super) fn adopt(tables: &Tables, seed: u64) -> Result<Self, KernelError> {
         let mut sources = Self {
-            sources: BTreeMap::new(),
+            all: BTreeMap::new(),
             by_interface: BTreeMap::new(),
             links: BTreeMap::new(),
             filter: Filter::new(seed),
@@ -127,106 +129,6 @@ impl Sources {
         Ok(applied)
     }
 
-    /// Removes what no wanted source accounts for, before anything new is opened.
-    fn remove_strays(
-        &mut self,
-        tables: &mut Tables,
-        want: &BTreeMap<SourceKey, Opening>,
-    ) -> Result<usize, KernelError> {
-        let nets: BTreeSet<IpNet> = want.keys().map(|key| key.net).collect();
-        let mut removed = 0;
-        for (net, _) in tables.entries()? {
-            if !nets.contains(&net) && !self.sources.contains_key(&net) {
-                tables.erase(net)?;
-                self.uncount(tables, net)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// The host's own addresses, as sources that nobody else may use.
-    pub(super) fn set_own(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-        own: &BTreeSet<IpAddr>,
-    ) -> Result<(), KernelError> {
-        let nets: BTreeSet<IpNet> = own
-            .iter()
-            .map(|address| canonical((*address).into()))
-            .collect();
-        let changed: Vec<IpNet> = self
-            .sources
-            .iter()
-            .filter(|(net, source)| source.own && !nets.contains(net))
-            .map(|(net, _)| *net)
-            .chain(
-                nets.iter()
-                    .copied()
-                    .filter(|net| !self.sources.get(net).is_some_and(|s| s.own)),
-            )
-            .collect();
-        for net in changed {
-            self.sources.entry(net).or_default().own = nets.contains(&net);
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, None))?;
-        }
-        Ok(())
-    }
-
-    /// The incarnation of an interface; `None`: it went.
-    pub(super) fn set_link(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-        interface: &str,
-        link: Option<u32>,
-    ) -> Result<(), KernelError> {
-        let old = match link {
-            Some(link) => self.links.insert(interface.to_owned(), link),
-            None => self.links.remove(interface),
-        };
-        if old == link {
-            return Ok(());
-        }
-        for net in self
-            .by_interface
-            .get(interface)
-            .cloned()
-            .unwrap_or_default()
-        {
-            if let (Some(link), Some(source)) = (old, self.sources.get(&net)) {
-                tables.erase_bind(BindKey {
-                    link,
-                    group: source.group,
-                })?;
-            }
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, Some(interface)))?;
-        }
-        Ok(())
-    }
-
-    /// Writes every source anew, for other classes or another clock.
-    pub(super) fn rewrite(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-    ) -> Result<(), KernelError> {
-        self.clock = Clock::read();
-        for net in self.sources.keys().copied().collect::<Vec<_>>() {
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, None))?;
-        }
-        Ok(())
-    }
-
-    /// The clocks went apart, so deadlines must be computed again.
-    pub(super) fn clock_drifted(&self) -> bool {
-        self.clock.drifted(Clock::read())
-    }
-
     /// The tries are not empty: IPv4, IPv6.
     pub(super) fn has_nets(&self) -> [bool; 2] {
         self.nets.map(|count| count > 0)
@@ -235,83 +137,16 @@ impl Sources {
     /// Sources by table: IPv4 and IPv6 addresses, IPv4 and IPv6 networks.
     pub(super) fn fill(&self) -> [usize; 4] {
         let mut fill = [0; 4];
-        for net in self.sources.keys() {
+        for net in self.all.keys() {
             let wide = net.prefix_len() != net.max_prefix_len();
             fill[usize::from(wide) * 2 + usize::from(net.addr().is_ipv6())] += 1;
         }
         fill
     }
 
-    /// Compares every entry with its picture and writes what differs.
-    pub(super) fn repair(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-    ) -> Result<Audit, KernelError> {
-        let mut audit = Audit::default();
-        let have: BTreeMap<IpNet, _> = tables.entries()?.into_iter().collect();
-        let have_binds: BTreeMap<BindKey, _> = tables.binds()?.into_iter().collect();
-        let mut want = BTreeMap::new();
-        let mut want_binds = BTreeMap::new();
-        for (net, source) in &self.sources {
-            let picture = self.picture(classes, *net, source);
-            want.extend(picture.entry.map(|entry| (*net, entry)));
-            want_binds.extend(picture.binds);
-        }
-        for step in plan(&want, &have) {
-            audit.entries += 1;
-            match step {
-                Step::Remove(net) => {
-                    tables.erase(net)?;
-                    self.uncount(tables, net)?;
-                }
-                Step::Upsert(net, entry) => {
-                    if !have.contains_key(&net) {
-                        let word = self.count(net, true);
-                        change(tables, word)?;
-                    }
-                    tables
-                        .write(net, entry)
-                        .map_err(|fault| name(fault, net, None))?;
-                }
-            }
-        }
-        for step in plan(&want_binds, &have_binds) {
-            audit.bindings += 1;
-            match step {
-                Step::Remove(key) => {
-                    tables.erase_bind(key)?;
-                }
-                Step::Upsert(key, entry) => {
-                    tables.write_bind(key, entry).map_err(|fault| match fault {
-                        WriteError::Kernel(fault) => fault,
-                        WriteError::Full(table) => KernelError::Full {
-                            table,
-                            source_key: Box::new(self.holder(key.group)),
-                        },
-                    })?;
-                }
-            }
-        }
-        Ok(audit)
-    }
-
-    fn holder(&self, group: u32) -> SourceKey {
-        let net = self
-            .sources
-            .iter()
-            .find(|(_, source)| source.group == group)
-            .map(|(net, _)| *net);
-        let nobody = || IpNet::from(IpAddr::from([0, 0, 0, 0]));
-        SourceKey {
-            net: net.unwrap_or_else(nobody),
-            interface: None,
-        }
-    }
-
     fn openings(&self) -> BTreeMap<SourceKey, Opening> {
         let mut all = BTreeMap::new();
-        for (net, source) in &self.sources {
+        for (net, source) in &self.all {
             if let Some(opening) = &source.anywhere {
                 all.insert(
                     SourceKey {
@@ -340,7 +175,7 @@ impl Sources {
         opening: Option<Opening>,
     ) -> Result<Applied, KernelError> {
         let net = canonical(key.net);
-        if opening.is_none() && !self.sources.contains_key(&net) {
+        if opening.is_none() && !self.all.contains_key(&net) {
             // Pinned tables may hold what no `Want` has named yet.
             let removed = tables.erase(net)?;
             if removed {
@@ -352,16 +187,16 @@ impl Sources {
             });
         }
         self.put(net, key.interface.as_deref(), opening);
-        self.write(tables, classes, net).or_else(|fault| {
+        self.write(tables, classes, net).map_err(|fault| {
             // Fail closed: the source that did not fit goes, what it was part of stays.
             self.put(net, key.interface.as_deref(), None);
             let _ = self.write(tables, classes, net);
-            Err(name(fault, net, key.interface.as_deref()))
+            name(fault, net, key.interface.as_deref())
         })
     }
 
     fn put(&mut self, net: IpNet, interface: Option<&str>, opening: Option<Opening>) {
-        let source = self.sources.entry(net).or_default();
+        let source = self.all.entry(net).or_default();
         let Some(interface) = interface else {
             source.anywhere = opening;
             return;
@@ -390,7 +225,7 @@ impl Sources {
         classes: &Classes,
         net: IpNet,
     ) -> Result<Applied, WriteError> {
-        let Some(source) = self.sources.get(&net) else {
+        let Some(source) = self.all.get(&net) else {
             return Ok(Applied::default());
         };
         let picture = self.picture(classes, net, source);
@@ -411,8 +246,8 @@ impl Sources {
             if had.is_some() {
                 self.uncount(tables, net).map_err(WriteError::Kernel)?;
             }
-            if self.sources.get(&net).is_some_and(Source::is_empty) {
-                self.sources.remove(&net);
+            if self.all.get(&net).is_some_and(Source::is_empty) {
+                self.all.remove(&net);
             }
             return Ok(applied);
         };

@@ -88,13 +88,29 @@ impl Keeper {
         Ok(())
     }
 
-    /// Links of another layout give way once ours stand.
+    /// Links of another layout become ours: the same attachment, this build's program.
     pub(super) fn take_over_foreign(&mut self) -> Result<(), KernelError> {
+        let directory = self.pins.links();
         for path in self.pins.foreign_links()? {
-            links::remove(&path)?;
+            let index = links::ifindex(&path)?;
+            let new = match links::hook_of(&path) {
+                Some(hook) if index != 0 => {
+                    let link = self.next_link;
+                    self.next_link += 1;
+                    self.tables
+                        .write_link(index, link)
+                        .map_err(|_full| KernelError::NoInterface(index.to_string()))?;
+                    links::file_name(index, hook)
+                }
+                None if links::netns(&path)? == Some(own_netns()?) => links::LOOKUP.to_owned(),
+                // Severed, or of another namespace.
+                _ => {
+                    links::remove(&path)?;
+                    continue;
+                }
+            };
+            links::take_over(&self.object, &path, &directory.join(new))?;
         }
-        self.pins.remove_foreign()?;
-        // Interfaces whose XDP hook the old layout held took another rung; they stay there.
         Ok(())
     }
 

@@ -36,6 +36,9 @@ impl Keeper {
         for lane in Lane::ALL {
             events_lost += self.tables.stat(lane.slot(LOST))?;
         }
+        let waiting = self
+            .waiting
+            .then(|| "another layout's links guard until the first sync".to_owned());
         Ok(Status {
             state: if reason.is_none() {
                 State::Guarding
@@ -55,7 +58,7 @@ impl Keeper {
             tables: self.fill()?,
             drift: self.last_audit.total(),
             uncovered,
-            warnings: self.warnings.values().cloned().collect(),
+            warnings: self.warnings.values().cloned().chain(waiting).collect(),
         })
     }
 
