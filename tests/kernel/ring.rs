@@ -167,8 +167,12 @@ fn unload_without_an_agent_frees_the_port() {
     );
     wait(agent.stop()).unwrap();
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    let reserved =
+        || std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap();
+    assert_eq!(lab.host.run(reserved), "7070,8765\n");
     let unloaded = lab.host.run(move || unload(&pin_dir)).unwrap();
     assert!(!unloaded.pins.is_empty());
+    assert_eq!(lab.host.run(reserved), "\n");
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
     assert!(!lab.pin_dir.exists());
 }

@@ -254,10 +254,13 @@ fn tampering_is_drift_and_is_repaired() {
             .insert(u32::from_ne_bytes([9, 9, 9, 9]), forged, 0)
             .unwrap();
         exact.remove(&u32::from_ne_bytes([10, 0, 1, 2])).unwrap();
+        for link in std::fs::read_dir(layout.join("links")).unwrap() {
+            std::fs::remove_file(link.unwrap().path()).unwrap();
+        }
     });
     let audit = wait(agent.verify()).unwrap();
-    assert_eq!(audit.entries, 2);
-    assert_eq!(wait(agent.status()).unwrap().drift, 2);
+    assert_eq!((audit.entries, audit.links), (2, 3));
+    assert_eq!(wait(agent.status()).unwrap().drift, 5);
     assert_eq!(reason(&agent, "9.9.9.9", GATE), "stranger");
     assert_eq!(reason(&agent, "10.0.1.2", GATE), "allowed");
 }

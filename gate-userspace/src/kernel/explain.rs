@@ -11,6 +11,7 @@ use aya::Ebpf;
 use gate_common::entry::Entry;
 use gate_common::event::Lane;
 use gate_common::name;
+use gate_common::packet::{Family, Slice, ipv4, ipv6, link};
 use gate_common::reason::Reason;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -164,6 +165,15 @@ fn probes(tables: &Tables) -> Result<Vec<u64>, KernelError> {
         .iter()
         .map(|reason| tables.stat(Lane::Probe.slot(*reason as u32)))
         .collect()
+}
+
+/// Who sent a frame, where it is TCP at all.
+pub(super) fn source(bytes: &[u8]) -> Option<IpAddr> {
+    let reader = Slice(bytes);
+    match link(&reader).ok()? {
+        (Family::V4, at) => Some(IpAddr::V4(ipv4(&reader, at).ok()?.source.into())),
+        (Family::V6, at) => Some(IpAddr::V6(ipv6(&reader, at).ok()?.source.into())),
+    }
 }
 
 /// The innermost entry that holds an address.

@@ -39,12 +39,16 @@ pub(super) struct Keeper {
     sources: Sources,
     /// By interface index.
     held: BTreeMap<u32, Held>,
+    /// Every interface of the last look, guarded or not.
+    names: BTreeMap<u32, String>,
     next_link: u32,
     /// Another layout still guards; ours takes over with the first `sync`.
     waiting: bool,
     revision: u64,
     seed: u64,
     last_audit: Audit,
+    /// Differences repaired since the start.
+    repairs: u64,
     warnings: BTreeMap<&'static str, String>,
 }
 
@@ -99,11 +103,13 @@ impl Keeper {
             local: Local::default(),
             sources,
             held: BTreeMap::new(),
+            names: BTreeMap::new(),
             next_link: 1,
             waiting: false,
             revision,
             seed,
             last_audit: Audit::default(),
+            repairs: 0,
             warnings: BTreeMap::new(),
         };
         match keeper.stand_up() {
@@ -127,11 +133,8 @@ impl Keeper {
 
     fn hold_on(&mut self) -> Result<(), KernelError> {
         self.adopt_links()?;
-        let lookup = self.pins.links().join(links::LOOKUP);
-        if !lookup.exists() {
-            attach::attach_lookup(&mut self.object, &self.pins.links())?;
-        }
-        self.follow_interfaces(hooks::Strict::Yes)
+        self.hold_lookup()?;
+        self.follow_interfaces(hooks::Strict::Yes).map(drop)
     }
 
     pub(super) fn ring(&mut self) -> Result<aya::maps::RingBuf<aya::maps::MapData>, KernelError> {
@@ -154,7 +157,7 @@ impl Keeper {
     }
 
     pub(super) fn interface_name(&self, index: u32) -> Option<String> {
-        self.held.get(&index).map(|held| held.name.clone())
+        self.names.get(&index).cloned()
     }
 
     pub(super) fn apply(&mut self, batch: Batch) -> Result<Applied, KernelError> {
@@ -205,41 +208,45 @@ impl Keeper {
     }
 
     pub(super) fn set_interfaces(&mut self, interfaces: Interfaces) -> Result<(), KernelError> {
-        self.setup.interfaces = interfaces;
+        let old = std::mem::replace(&mut self.setup.interfaces, interfaces);
         if self.waiting {
             return Ok(());
         }
-        self.follow_interfaces(hooks::Strict::Yes)
+        let outcome = self.follow_interfaces(hooks::Strict::Yes);
+        if outcome.is_err() {
+            self.setup.interfaces = old;
+            self.follow_interfaces(hooks::Strict::No)?;
+        }
+        outcome.map(drop)
     }
 
     /// Links, addresses and deadlines, after a notification or on the timer.
     pub(super) fn reconcile(&mut self) -> Result<(), KernelError> {
+        self.reconcile_links().map(drop)
+    }
+
+    /// How many links had to change.
+    fn reconcile_links(&mut self) -> Result<usize, KernelError> {
         self.refresh_local()?;
         if self.sources.clock_drifted() {
             self.sources.rewrite(&mut self.tables, &self.classes)?;
         }
         if self.waiting {
-            Ok(())
-        } else {
-            self.follow_interfaces(hooks::Strict::No)
+            return Ok(0);
         }
+        Ok(self.hold_lookup()? + self.follow_interfaces(hooks::Strict::No)?)
     }
 
     /// Everything compared and repaired.
     pub(super) fn verify(&mut self) -> Result<Audit, KernelError> {
-        let before = self.held.len();
-        self.reconcile()?;
+        let links = self.reconcile_links()?;
         let mut audit = self.sources.repair(&mut self.tables, &self.classes)?;
         audit.ports = guard::write_ports(&mut self.tables, &self.classes)?;
         audit.addresses = guard::write_local(&mut self.tables, &self.classes, &self.local)?;
-        audit.links = self.held.len().abs_diff(before);
-        let lookup = self.pins.links().join(links::LOOKUP);
-        if !self.waiting && !lookup.exists() {
-            attach::attach_lookup(&mut self.object, &self.pins.links())?;
-            audit.links += 1;
-        }
+        audit.links = links;
         self.write_config()?;
         self.last_audit = audit;
+        self.repairs += audit.total() as u64;
         Ok(audit)
     }
 
@@ -257,9 +264,13 @@ impl Keeper {
                 let interface = named(interface)?;
                 let index = interface.as_ref().map(|interface| interface.index);
                 let verdicts = explain::frame(&self.object, &self.tables, &bytes, index)?;
+                let entry = match explain::source(&bytes) {
+                    Some(from) => explain::entry(&self.tables, from)?,
+                    None => None,
+                };
                 Ok(Verdicts {
                     verdicts,
-                    entry: None,
+                    entry,
                     interface,
                 })
             }
@@ -298,6 +309,19 @@ impl Keeper {
     pub(super) fn unload(self) -> Result<(), KernelError> {
         let _ = guard::release(&self.classes.ports());
         self.pins.remove_all().map(drop)
+    }
+
+    /// Attaches the socket lookup where it does not stand; says how many links that changed.
+    fn hold_lookup(&mut self) -> Result<usize, KernelError> {
+        let path = self.pins.links().join(links::LOOKUP);
+        if path.exists() {
+            if links::netns(&path)? == Some(hooks::own_netns()?) {
+                return Ok(0);
+            }
+            links::remove(&path)?;
+        }
+        attach::attach_lookup(&mut self.object, &self.pins.links())?;
+        Ok(1)
     }
 
     fn refresh_local(&mut self) -> Result<(), KernelError> {

@@ -115,8 +115,13 @@ impl Keeper {
     }
 
     /// Makes what is attached equal to what should be.
-    pub(super) fn follow_interfaces(&mut self, strict: Strict) -> Result<(), KernelError> {
+    pub(super) fn follow_interfaces(&mut self, strict: Strict) -> Result<usize, KernelError> {
         let present = interfaces::list()?;
+        self.names = present
+            .iter()
+            .map(|interface| (interface.index, interface.name.clone()))
+            .collect();
+        let mut changed = 0;
         let mut wanted = Vec::new();
         for interface in &present {
             if let Choice::Attach { ladder, reason } =
@@ -147,18 +152,23 @@ impl Keeper {
                 && self.stands_anywhere(index)
             {
                 self.switch(interface, ladder, reason, strict)?;
+                changed += 1;
             } else {
                 self.let_go(index)?;
+                changed += usize::from(!wanted.iter().any(|(one, ..)| one.index == index));
             }
         }
         for (interface, ladder, reason) in wanted {
             match self.held.get(&interface.index) {
                 Some(held) if held.name == interface.name => {}
                 Some(_) => self.rename(interface)?,
-                None => self.take_hold(interface, ladder, reason, strict)?,
+                None => {
+                    let held = self.take_hold(interface, ladder, reason, strict)?;
+                    changed += usize::from(held);
+                }
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     fn check_names(&self, present: &[Interface]) -> Result<(), KernelError> {
@@ -192,7 +202,7 @@ impl Keeper {
         ladder: &[Hook],
         reason: &str,
         strict: Strict,
-    ) -> Result<(), KernelError> {
+    ) -> Result<bool, KernelError> {
         let link = self.next_link;
         self.next_link += 1;
         self.tables
@@ -214,7 +224,7 @@ impl Keeper {
                         link,
                     },
                 );
-                Ok(())
+                Ok(true)
             }
             Err(fault) => {
                 self.tables.erase_link(interface.index)?;
@@ -225,7 +235,7 @@ impl Keeper {
                 if strict == Strict::Yes && chosen {
                     Err(fault)
                 } else {
-                    Ok(())
+                    Ok(false)
                 }
             }
         }
@@ -320,7 +330,7 @@ impl Keeper {
     }
 }
 
-fn own_netns() -> Result<u32, KernelError> {
+pub(super) fn own_netns() -> Result<u32, KernelError> {
     use std::os::unix::fs::MetadataExt;
     let path = Path::new("/proc/thread-self/ns/net");
     let metadata = fs::metadata(path).map_err(|cause| KernelError::File {

@@ -57,6 +57,7 @@ impl Keeper {
             spoofs: self.spoofs()?,
             tables: self.fill()?,
             drift: self.last_audit.total(),
+            repairs: self.repairs,
             uncovered,
             warnings: self.warnings.values().cloned().chain(waiting).collect(),
         })
@@ -103,9 +104,10 @@ impl Keeper {
 
     fn spoofs(&self) -> Result<Vec<Spoof>, KernelError> {
         let interface = |index: u32| {
-            self.held
+            self.names
                 .get(&index)
-                .map_or_else(|| format!("#{index}"), |held| held.name.clone())
+                .cloned()
+                .unwrap_or_else(|| format!("#{index}"))
         };
         let spoofs = self.tables.spoofs()?.into_iter();
         let mut spoofs: Vec<Spoof> = spoofs
