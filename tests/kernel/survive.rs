@@ -227,11 +227,12 @@ fn an_uncovered_interface_is_refused_by_the_socket_lookup_and_named() {
 fn tampering_is_drift_and_is_repaired() {
     let Some(lab) = lab() else { return };
     let agent = lab.start();
-    let ops = vec![
-        Op::Open(key("10.0.1.2"), open(7)),
-        Op::Open(key("10.0.8.0/24"), open(7)),
-    ];
-    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    let openings = [key("10.0.1.2"), key("10.0.8.0/24")].map(|key| (key, open(7)));
+    wait(agent.sync(Want {
+        revision: 1,
+        openings: openings.into(),
+    }))
+    .unwrap();
     assert_eq!(wait(agent.verify()).unwrap().total(), 0);
     let pin_dir = lab.pin_dir.clone();
     lab.host.run(move || {
@@ -254,13 +255,20 @@ fn tampering_is_drift_and_is_repaired() {
             .insert(u32::from_ne_bytes([9, 9, 9, 9]), forged, 0)
             .unwrap();
         exact.remove(&u32::from_ne_bytes([10, 0, 1, 2])).unwrap();
+        let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_FILTER")).unwrap();
+        let mut filter: aya::maps::Array<_, u64> = aya::maps::Map::Array(data).try_into().unwrap();
+        for word in 0..filter.len() {
+            filter.set(word, 0, 0).unwrap();
+        }
         for link in std::fs::read_dir(layout.join("links")).unwrap() {
             std::fs::remove_file(link.unwrap().path()).unwrap();
         }
     });
     let audit = wait(agent.verify()).unwrap();
-    assert_eq!((audit.entries, audit.links), (2, 3));
-    assert_eq!(wait(agent.status()).unwrap().drift, 5);
+    assert_eq!(audit.links, 3);
+    assert!(audit.entries > 2, "{audit:?}");
+    assert_eq!(wait(agent.status()).unwrap().drift, audit.total());
+    assert_eq!(wait(agent.verify()).unwrap().total(), 0);
     assert_eq!(reason(&agent, "9.9.9.9", GATE), "stranger");
     assert_eq!(reason(&agent, "10.0.1.2", GATE), "allowed");
 }

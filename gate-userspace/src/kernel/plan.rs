@@ -19,6 +19,8 @@ pub(super) struct Source {
     pub(super) group: u32,
     /// One of this host's own addresses.
     pub(super) own: bool,
+    /// What was last written for it, and counted in the filter.
+    pub(super) entry: Option<Entry>,
 }
 
 impl Source {

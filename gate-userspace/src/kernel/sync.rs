@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use gate_common::address::{V4, V6};
-use gate_common::entry::BindKey;
+use gate_common::entry::{BindKey, Entry};
 use ipnet::IpNet;
 
 use super::clock::Clock;
@@ -24,6 +24,10 @@ use super::table::{Tables, WriteError};
 /// Every source that should be in the kernel.
 pub(super) struct Sources {
     all: BTreeMap<IpNet, Source>,
+    /// Pinned entries that no `Want` has claimed or dropped yet: counted in the filter, else unknown.
+    strays: BTreeSet<IpNet>,
+    /// A `Want` has told the whole truth.
+    told: bool,
     by_interface: BTreeMap<String, BTreeSet<IpNet>>,
     links: BTreeMap<String, u32>,
     filter: Filter,
@@ -38,6 +42,8 @@ impl Sources {
     pub(super) fn adopt(tables: &Tables, seed: u64) -> Result<Self, KernelError> {
         let mut sources = Self {
             all: BTreeMap::new(),
+            strays: BTreeSet::new(),
+            told: false,
             by_interface: BTreeMap::new(),
             links: BTreeMap::new(),
             filter: Filter::new(seed),
@@ -47,6 +53,7 @@ impl Sources {
         };
         for (net, entry) in tables.entries()? {
             sources.count(net, true);
+            sources.strays.insert(net);
             // A number in use may still name somebody else's bindings.
             sources.next_group = sources.next_group.max(entry.group() + 1);
         }
@@ -114,17 +121,19 @@ impl Sources {
                 Step::Upsert(key, opening) => Op::Open(key, opening),
             })
             .collect();
-        // Entries that pinned tables hold and nobody wants are no source of ours: repair finds them.
+        // Pinned entries that nobody wants are gone before anything new is open.
         let strays = self.remove_strays(tables, &openings)?;
-        let mut applied = self.apply(
-            tables,
-            classes,
-            Batch {
-                revision: want.revision,
-                ops,
-            },
-        )?;
-        self.repair(tables, classes)?;
+        let first = !std::mem::replace(&mut self.told, true);
+        let batch = Batch {
+            revision: want.revision,
+            ops,
+        };
+        let outcome = self.apply(tables, classes, batch);
+        if first {
+            // Bindings of a former daemon go here, too.
+            self.repair(tables, classes)?;
+        }
+        let mut applied = outcome?;
         applied.removed += strays;
         Ok(applied)
     }
@@ -178,7 +187,7 @@ impl Sources {
         if opening.is_none() && !self.all.contains_key(&net) {
             // Pinned tables may hold what no `Want` has named yet.
             let removed = tables.erase(net)?;
-            if removed {
+            if self.strays.remove(&net) {
                 self.uncount(tables, net)?;
             }
             return Ok(Applied {
@@ -236,22 +245,22 @@ impl Sources {
             .map(|link| BindKey { link: *link, group })
             .filter(|key| group != 0 && !picture.binds.contains_key(key))
             .collect();
-        let had = tables.read(net).map_err(WriteError::Kernel)?;
+        let stray = self.strays.remove(&net);
+        let had = source.entry;
+        let counted = stray || had.is_some();
         let mut applied = Applied::default();
         let Some(entry) = picture.entry else {
             applied.removed += usize::from(tables.erase(net).map_err(WriteError::Kernel)?);
             for key in stale {
                 tables.erase_bind(key).map_err(WriteError::Kernel)?;
             }
-            if had.is_some() {
+            if counted {
                 self.uncount(tables, net).map_err(WriteError::Kernel)?;
             }
-            if self.all.get(&net).is_some_and(Source::is_empty) {
-                self.all.remove(&net);
-            }
+            self.remember(net, None);
             return Ok(applied);
         };
-        if had.is_none() {
+        if !counted {
             let word = self.count(net, true);
             change(tables, word).map_err(WriteError::Kernel)?;
         }
@@ -259,13 +268,24 @@ impl Sources {
         if let Err(fault) = outcome {
             tables.erase(net).map_err(WriteError::Kernel)?;
             self.uncount(tables, net).map_err(WriteError::Kernel)?;
+            self.remember(net, None);
             return Err(fault);
         }
         for key in stale {
             tables.erase_bind(key).map_err(WriteError::Kernel)?;
         }
         applied.written += usize::from(had != Some(entry));
+        self.remember(net, Some(entry));
         Ok(applied)
+    }
+
+    fn remember(&mut self, net: IpNet, entry: Option<Entry>) {
+        if let Some(source) = self.all.get_mut(&net) {
+            source.entry = entry;
+            if source.is_empty() {
+                self.all.remove(&net);
+            }
+        }
     }
 
     fn picture(&self, classes: &Classes, net: IpNet, source: &Source) -> Picture {
@@ -290,12 +310,12 @@ impl Sources {
             };
             return None;
         }
-        Some(match (net.addr(), add) {
+        match (net.addr(), add) {
             (IpAddr::V4(address), true) => self.filter.add(V4::from(address)),
             (IpAddr::V4(address), false) => self.filter.remove(V4::from(address)),
             (IpAddr::V6(address), true) => self.filter.add(V6::from(address)),
             (IpAddr::V6(address), false) => self.filter.remove(V6::from(address)),
-        })
+        }
     }
 
     fn uncount(&mut self, tables: &mut Tables, net: IpNet) -> Result<(), KernelError> {
@@ -312,7 +332,7 @@ fn write_binds(tables: &mut Tables, picture: &Picture) -> Result<(), WriteError>
 }
 
 fn change(tables: &mut Tables, word: Option<Word>) -> Result<(), KernelError> {
-    word.map_or(Ok(()), |word| tables.change_filter(word))
+    word.map_or(Ok(()), |word| tables.write_filter(word))
 }
 
 /// Host bits cleared, and IPv4-mapped addresses made IPv4: one source has one key.

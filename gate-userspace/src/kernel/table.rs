@@ -167,18 +167,17 @@ impl Tables {
         pairs(name::LINKS, &self.links)
     }
 
-    pub(super) fn change_filter(&mut self, word: Word) -> Result<(), KernelError> {
-        if word.set == 0 && word.clear == 0 {
-            return Ok(());
-        }
-        let map = |cause| fault(name::FILTER, cause);
-        let old = self.filter.get(&word.index, 0).map_err(map)?;
-        let new = old & !word.clear | word.set;
-        if new == old {
-            Ok(())
-        } else {
-            self.filter.set(word.index, new, 0).map_err(map)
-        }
+    pub(super) fn write_filter(&mut self, word: Word) -> Result<(), KernelError> {
+        self.filter
+            .set(word.index, word.bits, 0)
+            .map_err(|cause| fault(name::FILTER, cause))
+    }
+
+    pub(super) fn filter_words(&self) -> Result<Vec<u64>, KernelError> {
+        self.filter
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(|cause| fault(name::FILTER, cause))
     }
 
     pub(super) fn port_words(&self) -> Result<Vec<u64>, KernelError> {

@@ -10,12 +10,13 @@ use gate_common::entry::BindKey;
 use ipnet::IpNet;
 
 use super::super::fault::KernelError;
+use super::super::filter::Word;
 use super::super::message::{Opening, SourceKey};
 use super::super::plan::{Step, plan};
 use super::super::ports::Classes;
 use super::super::status::Audit;
 use super::super::table::{Tables, WriteError};
-use super::{Sources, change, name};
+use super::{Sources, name};
 
 impl Sources {
     /// Removes what no wanted source accounts for, before anything new is opened.
@@ -25,13 +26,12 @@ impl Sources {
         want: &BTreeMap<SourceKey, Opening>,
     ) -> Result<usize, KernelError> {
         let nets: BTreeSet<IpNet> = want.keys().map(|key| key.net).collect();
+        let gone: Vec<IpNet> = self.strays.difference(&nets).copied().collect();
         let mut removed = 0;
-        for (net, _) in tables.entries()? {
-            if !nets.contains(&net) && !self.all.contains_key(&net) {
-                tables.erase(net)?;
-                self.uncount(tables, net)?;
-                removed += 1;
-            }
+        for net in gone {
+            self.strays.remove(&net);
+            removed += usize::from(tables.erase(net)?);
+            self.uncount(tables, net)?;
         }
         Ok(removed)
     }
@@ -43,6 +43,10 @@ impl Sources {
         classes: &Classes,
     ) -> Result<Audit, KernelError> {
         let mut audit = Audit::default();
+        if !self.told {
+            // Pinned entries are leases in force until somebody says what is wanted.
+            return Ok(audit);
+        }
         let have: BTreeMap<IpNet, _> = tables.entries()?.into_iter().collect();
         let have_binds: BTreeMap<BindKey, _> = tables.binds()?.into_iter().collect();
         let mut want = BTreeMap::new();
@@ -55,19 +59,23 @@ impl Sources {
         for step in plan(&want, &have) {
             audit.entries += 1;
             match step {
+                // Not ours, so it never counted in the filter either.
                 Step::Remove(net) => {
                     tables.erase(net)?;
-                    self.uncount(tables, net)?;
                 }
-                Step::Upsert(net, entry) => {
-                    if !have.contains_key(&net) {
-                        let word = self.count(net, true);
-                        change(tables, word)?;
-                    }
-                    tables
-                        .write(net, entry)
+                Step::Upsert(net, _) => {
+                    self.write(tables, classes, net)
                         .map_err(|fault| name(fault, net, None))?;
                 }
+            }
+        }
+        for (index, (have, want)) in
+            (0u32..).zip(tables.filter_words()?.iter().zip(self.filter.words()))
+        {
+            // A bit too many only costs a lookup; a missing one hides an entry.
+            if have & want != *want {
+                audit.entries += 1;
+                tables.write_filter(Word { index, bits: *want })?;
             }
         }
         for step in plan(&want_binds, &have_binds) {
