@@ -13,7 +13,14 @@ use aya_build::{Package, Toolchain, build_ebpf};
 /// Name of the object in `OUT_DIR`, which is the name of `gate-ebpf`'s binary.
 const OBJECT: &str = "gate";
 
-fn main() -> Result<()> {
+fn main() {
+    if let Err(fault) = build() {
+        // One line; what the tools said stands above it as warnings.
+        println!("cargo::error={fault}");
+    }
+}
+
+fn build() -> Result<()> {
     println!("cargo:rerun-if-env-changed=GATE_EBPF");
     println!("cargo:rerun-if-env-changed=GATE_BPF_TOOLCHAIN");
     println!("cargo:rerun-if-env-changed=RUSTC_BOOTSTRAP");
