@@ -20,6 +20,10 @@
     reason = "context words are cut into fields of known width"
 )]
 #![expect(
+    clippy::needless_pass_by_value,
+    reason = "the entry macros fix the signatures"
+)]
+#![expect(
     unstable_features,
     reason = "loads of unaligned words need inline assembly"
 )]

@@ -72,7 +72,6 @@ fn every_path_has_a_price_and_it_is_printed() {
             "allow exact",
             established(syn("10.0.0.5", "10.9.0.1", GATE_PORT)),
         ),
-        ("allow exact, SYN", syn("10.0.0.5", "10.9.0.1", GATE_PORT)),
         (
             "allow network",
             established(syn("10.7.3.4", "10.9.0.1", GATE_PORT)),

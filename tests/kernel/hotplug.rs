@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use aya::programs::{ProgramError, Xdp, XdpMode};
 use gate_userspace::kernel::{
-    Agent, Batch, Hook, InterfaceRule, InterfaceStatus, Interfaces, KernelError, Op,
+    Agent, Batch, Hook, InterfaceRule, InterfaceStatus, Interfaces, KernelError, Op, Probe,
+    SourceKey,
 };
 
 use crate::lab::{GATE, Lab, ip, key, lab, open, wait};
@@ -132,6 +133,89 @@ fn a_bridge_is_guarded_by_its_ports() {
     }))
     .unwrap();
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+}
+
+#[test]
+fn virtual_devices_of_every_kind_are_guarded() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    lab.host.run(|| {
+        ip("link add link veth1 name mac0 type macvlan mode bridge");
+        ip("link add vx0 type vxlan id 7 dev veth1 dstport 4789");
+        ip("link add ifb0 type ifb");
+        ip("tuntap add dev tap0 mode tap");
+        ip("tuntap add dev tun0 mode tun");
+    });
+    let covered = || {
+        let status = wait(agent.status()).unwrap();
+        let of = |name: &str| {
+            status
+                .interfaces
+                .iter()
+                .find(|one| one.name == name)
+                .cloned()
+        };
+        ["mac0", "vx0", "ifb0", "tap0", "tun0"].map(of)
+    };
+    while covered()
+        .iter()
+        .any(|one| !one.as_ref().is_some_and(|one| one.covered))
+    {
+        std::thread::yield_now();
+    }
+    let [mac, vxlan, ifb, tap, tun] = covered().map(|one| one.unwrap().hook);
+    assert_eq!([mac, vxlan, ifb, tap], [Some(Hook::Tcx); 4]);
+    // Without Ethernet frames there is nothing to parse: the socket lookup guards it.
+    assert_eq!(tun, None);
+}
+
+#[test]
+fn a_newcomer_on_an_old_index_is_not_blessed() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    let reason = |interface: &str| {
+        let probe = Probe::Connect {
+            from: "10.0.5.2".parse().unwrap(),
+            interface: Some(interface.into()),
+            to: Some("10.0.1.1".parse().unwrap()),
+            port: GATE,
+        };
+        wait(agent.explain(probe)).map(|verdicts| verdicts.verdicts[1].reason.clone())
+    };
+    let bound = SourceKey {
+        interface: Some("s0".into()),
+        ..key("10.0.5.2")
+    };
+    let ops = vec![Op::Open(bound, open(7))];
+    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    lab.host
+        .run(|| ip("link add s0 index 77 type veth peer name s0p"));
+    while reason("s0").ok().as_deref() != Some("allowed") {
+        std::thread::yield_now();
+    }
+    assert_eq!(reason("veth1").unwrap(), "wrong_interface");
+    lab.host.run(|| {
+        ip("link del s0");
+        ip("link add s1 index 77 type veth peer name s1p");
+    });
+    while !wait(agent.status())
+        .unwrap()
+        .interfaces
+        .iter()
+        .any(|one| one.name == "s1" && one.covered)
+    {
+        std::thread::yield_now();
+    }
+    assert_eq!(reason("s1").unwrap(), "wrong_interface");
+    // Asking accuses nobody.
+    assert!(wait(agent.status()).unwrap().spoofs.is_empty());
+    lab.host.run(|| {
+        ip("link del s1");
+        ip("link add s0 type veth peer name s0p");
+    });
+    while reason("s0").ok().as_deref() != Some("allowed") {
+        std::thread::yield_now();
+    }
 }
 
 /// Acceptance 25, 161.

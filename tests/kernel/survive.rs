@@ -32,6 +32,14 @@ fn in_milliseconds(from_now: i64) -> i64 {
     i64::try_from(now).unwrap() + from_now
 }
 
+fn guard(port: u16, policy: Policy) -> GuardedPort {
+    GuardedPort {
+        port,
+        address: None,
+        policy,
+    }
+}
+
 /// The child of the kill test: starts an agent, opens one source, says so, and waits to die.
 #[test]
 fn child_for_the_kill_test() {
@@ -114,11 +122,6 @@ fn guarded_ports_change_at_run_time_and_old_entries_open_nothing_new() {
     let Some(lab) = lab() else { return };
     let _listeners = listen(&lab);
     let agent = lab.start();
-    let guard = |port, policy| GuardedPort {
-        port,
-        address: None,
-        policy,
-    };
     let listed = Opening {
         guarded_ports: vec![GUARDED],
         ..open(7)
@@ -294,6 +297,15 @@ fn another_layout_guards_until_the_first_sync_and_then_gives_way() {
             .path();
         std::fs::rename(layout, pin_dir.join("v0000000000000001")).unwrap();
     });
+    // A start that fails leaves the other layout at work.
+    let mut setup = lab.setup();
+    setup.ports = vec![guard(GATE, Policy::Gate), guard(GATE, Policy::Shut)];
+    let refused = lab.try_start(setup);
+    assert!(
+        matches!(refused, Err(KernelError::PortConflict(GATE))),
+        "{refused:?}"
+    );
+    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Silence);
     let agent = lab.start();
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
     assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Silence);

@@ -1,8 +1,8 @@
 //! Asks the loaded programs themselves what they would do with a packet.
 //!
 //! Test runs stand on `lo`, where gate is never attached, so the programs count them in a lane of
-//! their own and sample no event. The reason is the one counter of that lane that moved. A frame
-//! that opens a connection draws from its source's budget like a real one.
+//! their own, sample no event, draw from no budget and accuse nobody. The reason is the one counter
+//! of that lane that moved.
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;

@@ -62,7 +62,7 @@ impl Keeper {
             Err((fault, pins)) => {
                 if fresh && let Some(pins) = pins {
                     // The first error is the one to tell; what cannot be removed guards nothing.
-                    let _ = pins.remove_all();
+                    let _ = pins.remove_own();
                 }
                 Err(fault)
             }

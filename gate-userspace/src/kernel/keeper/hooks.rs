@@ -1,8 +1,8 @@
 //! Follows interfaces: attaches to new ones, lets go of old ones, and gives each its incarnation.
 //!
-//! An incarnation is a number that no other interface ever gets, so a binding to `veth7` does not
-//! bless whoever comes by that index or name next. It is written before the link stands, with the
-//! bindings that name it.
+//! An incarnation is a number that no other interface ever gets, so a binding does not bless
+//! whoever comes by that index next; a name is the operator's word and counts again when an
+//! interface of that name is back. It is written before the link stands, with its bindings.
 
 use std::fs;
 use std::path::Path;
