@@ -13,6 +13,7 @@ mod figures;
 mod frame;
 mod grammar;
 mod hotplug;
+mod killed;
 mod lab;
 mod nft;
 mod object;

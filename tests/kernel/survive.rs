@@ -1,7 +1,5 @@
-//! What outlives the daemon, and what follows it: kill, leases, tampering, other layouts.
+//! What outlives the daemon, and what changes around it: leases, guards, tampering, other layouts.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gate_userspace::kernel::{
@@ -38,55 +36,6 @@ fn guard(port: u16, policy: Policy) -> GuardedPort {
         address: None,
         policy,
     }
-}
-
-/// The child of the kill test: starts an agent, opens one source, says so, and waits to die.
-#[test]
-fn child_for_the_kill_test() {
-    let Some(pin_dir) = std::env::var_os("GATE_KILL_CHILD") else {
-        return;
-    };
-    let setup = crate::lab::setup(pin_dir.into());
-    let agent = Agent::start(setup).unwrap();
-    let ops = vec![Op::Open(key("10.0.1.2"), open(7))];
-    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
-    println!("\nstanding");
-    loop {
-        std::thread::park();
-    }
-}
-
-/// Acceptance 28.
-#[test]
-fn a_killed_daemon_leaves_the_port_shut_to_strangers_and_open_to_leases() {
-    let Some(lab) = lab() else { return };
-    let _listeners = listen(&lab);
-    let pin_dir = lab.pin_dir.clone();
-    let status = lab.host.run(move || {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "survive::child_for_the_kill_test", "--nocapture"])
-            .env("GATE_KILL_CHILD", pin_dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = std::io::BufReader::new(child.stdout.take().unwrap());
-        let lines = std::io::BufRead::lines(output);
-        assert!(lines.map_while(Result::ok).any(|line| line == "standing"));
-        child.kill().unwrap();
-        child.wait().unwrap()
-    });
-    assert_eq!(status.signal(), Some(9));
-    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
-    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Silence);
-    let agent = lab.start();
-    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
-    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Silence);
-    wait(agent.sync(Want {
-        revision: 2,
-        ..Want::default()
-    }))
-    .unwrap();
-    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
 }
 
 /// Acceptance 170.
