@@ -8,10 +8,10 @@ use aya::EbpfLoader;
 use aya::programs::{SchedClassifier, SkLookup, Xdp};
 use gate_common::entry::NETS4;
 use gate_common::name;
-use gate_userspace::kernel::object;
+use gate_userspace::kernel::{Batch, Flow, Op, object};
 
 use crate::frame::{ethernet, syn, tcp, v6};
-use crate::lab::root;
+use crate::lab::{key, lab, open, root};
 use crate::world::{GATE_PORT, HERE6, Kernel, LISTED6};
 
 /// The verifier's own limit is a million.
@@ -42,6 +42,52 @@ fn the_verifier_walks_a_bounded_number_of_instructions() {
         println!("{program}: {walked} instructions verified, loaded in {took:?}");
         assert!(walked <= INSTRUCTIONS_MAX, "{program}: {walked}");
     }
+}
+
+#[test]
+fn a_change_has_a_price_and_it_is_printed() {
+    let Some(lab) = lab() else { return };
+    let started = Instant::now();
+    let agent = lab.start();
+    println!("start {:?}", started.elapsed());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut times: Vec<_> = (0..200u64)
+        .map(|revision| {
+            let key = key("10.0.1.2");
+            let op = if revision % 2 == 0 {
+                Op::Open(key, open(7))
+            } else {
+                Op::Shut(key)
+            };
+            let started = Instant::now();
+            runtime
+                .block_on(agent.apply(Batch {
+                    revision,
+                    ops: vec![op],
+                }))
+                .unwrap();
+            started.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!(
+        "one change: median {:?}, slowest {:?}",
+        times[100], times[199]
+    );
+    let started = Instant::now();
+    runtime
+        .block_on(agent.destroy(vec![Flow {
+            remote: key("10.0.1.2").net,
+            local_ports: vec![1],
+        }]))
+        .unwrap();
+    println!("scan of sockets, twice: {:?}", started.elapsed());
+    let started = Instant::now();
+    runtime.block_on(agent.verify()).unwrap();
+    println!("verify: {:?}", started.elapsed());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gate_userspace::kernel::{Batch, Hook, InterfaceRule, Interfaces, Op};
+use gate_userspace::kernel::{Batch, Flow, Hook, InterfaceRule, Interfaces, Op};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 use crate::frame::{SYN, V4, ethernet, v6};
@@ -195,6 +195,54 @@ fn syn_ack(frame: &[u8]) -> Option<(u16, u16)> {
         u16::from_be_bytes([tcp[2], tcp[3]]),
     );
     (tcp[13] == 0x12).then_some(ports)
+}
+
+#[test]
+fn destroy_ends_a_handshake_that_is_half_done() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let agent = lab.start();
+    wait(agent.apply(Batch {
+        revision: 1,
+        ops: vec![Op::Open(key("10.0.1.0/24"), open(7))],
+    }))
+    .unwrap();
+    lab.host.run(|| {
+        ip(&format!("link set veth1 address {HOST_MAC}"));
+        // Nobody has this address, so nobody answers the SYN-ACK.
+        ip("neigh add 10.0.1.3 lladdr 02:00:00:00:00:03 dev veth1");
+    });
+    lab.a.run(|| {
+        let (from, to) = ("10.0.1.3".parse().unwrap(), TO4.parse().unwrap());
+        let tcp = segment(IpAddr::V4(from), IpAddr::V4(to), 20_000, GATE);
+        let mut packet = V4 {
+            from,
+            to,
+            options: 0,
+            fragment: 0,
+            protocol: 6,
+        }
+        .header(&tcp);
+        let sum = checksum(&packet[..20]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        let mut frame = ethernet(&[0x0800], &packet);
+        frame[..6].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+        let mut socket = raw();
+        socket.write_all(&frame).unwrap();
+        loop {
+            let mut bytes = [0; 2048];
+            let length = socket.read(&mut bytes).unwrap();
+            if syn_ack(&bytes[..length]) == Some((GATE, 20_000)) {
+                return;
+            }
+        }
+    });
+    let flow = || Flow {
+        remote: key("10.0.1.3").net,
+        local_ports: vec![GATE],
+    };
+    assert_eq!(wait(agent.destroy(vec![flow()])).unwrap(), 1);
+    assert_eq!(wait(agent.destroy(vec![flow()])).unwrap(), 0);
 }
 
 #[test]
