@@ -137,7 +137,8 @@ async fn close_cuts_one_stream(scene: &Scene) -> anyhow::Result<String> {
         .as_u64()
         .context("no elapsed_us in the answer")?;
     Ok(format!(
-        "last byte {cut} after the call ({inside} us in gated); B: {alive} tokens since"
+        "{}, {cut} after the call ({inside} us in gated); B: {alive} tokens since",
+        last.data
     ))
 }
 

@@ -1,6 +1,6 @@
 //! Who gets a SYN answered.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 
 use harness::client::Call;
 use harness::probe::{Syn, syn};
@@ -40,17 +40,26 @@ async fn listed_source_connects_by_address_or_network_and_still_needs_its_token(
     }
 }
 
-/// Acceptance 17 and 18.
+/// Acceptance 17 and 18. Traffic to the host's own address arrives on `lo` and passes the packet
+/// ring too; its peer address is not a loopback one, so the connection ring asks for a grant.
 #[tokio::test]
 async fn loopback_skips_the_packet_ring_but_not_the_token() {
     let Some(site) = site(1).await else { return };
-    for address in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(10, 79, 1, 1)] {
-        let gate = SocketAddr::from((address, PORT));
-        let answer = Call::chat("/rollout/r-1/v1", Some(1))
-            .complete(&site.net.host, gate)
-            .await;
-        assert_eq!(answer.unwrap().status, 401, "{address}");
+    let rows = [
+        (Ipv4Addr::LOCALHOST, 401, "UNAUTHORIZED"),
+        (Ipv4Addr::new(10, 79, 1, 1), 403, "FORBIDDEN"),
+    ];
+    let before = site.gated.ctl().drops().await.unwrap();
+    for (address, status, error) in rows {
+        let call = Call::chat("/rollout/r-1/v1", Some(1));
+        let answer = call
+            .complete(&site.net.host, (address, PORT).into())
+            .await
+            .unwrap();
+        assert_eq!(answer.status, status, "{address}");
+        assert_eq!(answer.header("x-gate-error"), Some(error), "{address}");
     }
+    assert_eq!(site.gated.ctl().drops().await.unwrap(), before);
 }
 
 /// Acceptance 20.
