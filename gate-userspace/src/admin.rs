@@ -109,7 +109,10 @@ fn router(api: Api) -> Router {
         .route("/healthz", get(status::health))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(metrics::metrics))
-        .fallback(refusal::Refusal::no_path)
-        .method_not_allowed_fallback(refusal::Refusal::no_method)
+        .fallback(async || refusal::Refusal::no_path())
+        .method_not_allowed_fallback(async || refusal::Refusal::no_method())
         .with_state(api)
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,6 +150,12 @@ impl Control {
         change!(self, writer => writer.rotate(actor, &owner, turnover))
     }
 
+    /// Ends what is over, without waiting for the next look. How many changes that made.
+    pub async fn sweep(&self) -> Result<usize, Refused> {
+        self.change(|writer| Box::pin(async { Ok(writer.sweep().await) }))
+            .await
+    }
+
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
         change!(self, writer => writer.panic(actor))
     }
@@ -279,5 +285,7 @@ impl Desk {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod fakes;
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,8 @@ pub enum Fault {
     BadRequest(&'static str),
     #[error("no route serves this path")]
     NoRoute,
+    #[error("the request line and headers are too large")]
+    HeadTooLarge,
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: u64 },
     #[error("the body did not arrive in time")]
@@ -176,6 +178,7 @@ impl Fault {
             Self::BadRequest(_) | Self::NoRoute | Self::BodyStalled | Self::BodyBroken => {
                 Type::InvalidRequest
             }
+            Self::HeadTooLarge => Type::HeadTooLarge,
             Self::BodyTooLarge { .. } => Type::BodyTooLarge,
             Self::NoUpstream | Self::Connect(_) => Type::ConnectionError,
             Self::NoKey => Type::ClientMisconfigured,
@@ -191,6 +194,7 @@ impl Fault {
         match self {
             Self::BadRequest(_)
             | Self::NoRoute
+            | Self::HeadTooLarge
             | Self::BodyTooLarge { .. }
             | Self::BodyStalled
             | Self::BodyBroken => Blame::Client,

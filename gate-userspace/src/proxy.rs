@@ -7,7 +7,9 @@
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 
 pub mod listen;
+mod desk;
 pub(crate) mod connection;
+mod socket;
 mod crowd;
 pub(crate) mod head;
 pub(crate) mod route;
@@ -124,6 +126,7 @@ async fn serve(
     call: &mut Call,
 ) -> Result<Response<Body>, Stop> {
     let proxy = &*caller.worker.proxy;
+    caller.is_listed()?;
     let (head, body) = head::read(request)?;
     let matched = proxy.routes.find(head.path())?;
     call.follows(&matched);

@@ -14,8 +14,10 @@ mod gate;
 mod terminal;
 
 use std::{
+    ffi::OsStr,
     io::{Read as _, Write as _},
     net::TcpListener,
+    os::unix::ffi::OsStrExt as _,
     os::unix::process::ExitStatusExt as _,
     process::{Command, Output, Stdio},
 };
@@ -181,6 +183,13 @@ fn a_secret_comes_from_a_named_variable_too() {
     assert_eq!(gate.asked()[0].body["upstream_key"], KEY);
     let output = run(&gate, &args, "");
     assert_eq!(output.status.code(), Some(1), "the variable is not set");
+    let not_text = OsStr::from_bytes(b"sk-\xff");
+    let output = command(&gate, &args)
+        .env("PROVIDER", not_text)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "the variable is not text");
+    assert!(!stderr(&output).contains("sk-"), "{output:?}");
     assert_eq!(gate.asked().len(), 1);
 }
 
@@ -316,6 +325,43 @@ fn explain_exits_by_the_verdict() {
         assert_eq!(gate.asked()[0].body["from"], "10.0.0.5%veth7");
         assert_eq!(gate.asked()[0].body["token"], TOKEN);
     }
+}
+
+#[test]
+fn a_capture_has_a_verdict_for_each_frame() {
+    let gate = Gate::start(|asked| {
+        let verdict = if asked.body["frame"] == "aaaa" {
+            "pass"
+        } else {
+            "drop"
+        };
+        let ring = json!({"ring": "packet", "verdict": verdict, "reason": "r"});
+        Reply::json(200, &json!({"rings": [ring], "revision": 1}))
+    });
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("two.pcap");
+    let mut bytes = vec![0xd4, 0xc3, 0xb2, 0xa1];
+    bytes.extend([0; 16]);
+    bytes.extend([1, 0, 0, 0]);
+    for byte in [0xaa, 0xbb] {
+        bytes.extend([0; 8]);
+        bytes.extend([2, 0, 0, 0, 2, 0, 0, 0, byte, byte]);
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let args = [
+        "explain",
+        "--output",
+        "json",
+        "--pcap",
+        file.to_str().unwrap(),
+    ];
+    let output = run(&gate, &args, "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let verdicts: Vec<&Value> = (0..2)
+        .map(|at| &document["packets"][at]["rings"][0]["verdict"])
+        .collect();
+    assert_eq!(verdicts, ["pass", "drop"]);
 }
 
 #[test]

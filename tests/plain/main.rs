@@ -2,6 +2,7 @@
 //!
 //! The real library on loopback, real sockets, a scripted upstream that records every byte.
 
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 mod support;
@@ -11,3 +12,6 @@ mod paths;
 mod streams;
 mod endings;
 mod swap;
+mod rings;
+mod limits;
+mod secrets;

@@ -170,7 +170,7 @@ impl Api {
     ) -> Result<Rotated, Refusal> {
         let turnover = Turnover {
             grace: std::time::Duration::from_secs(rotate.grace_seconds),
-            token: rotate.token.map(parse::adopted),
+            token: rotate.token.as_ref().map(parse::adopted),
         };
         let rotation = self.control.rotate(peer.actor(), owner, turnover).await?;
         let (token, token_id, tokens) = show::shown(rotation.tokens);

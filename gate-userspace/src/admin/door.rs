@@ -25,13 +25,10 @@ pub struct Doorways {
 
 impl Doorways {
     pub(super) fn door(&self, rollout: &RolloutId, sources: &[Source], host: &HostName) -> Door {
-        let facing = sources
-            .iter()
-            .filter_map(|source| match source {
-                Source::Loopback => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-                Source::On { .. } | Source::Anywhere(_) => facing(source.place_on(host)?.net),
-            })
-            .next();
+        let facing = sources.iter().find_map(|source| match source {
+            Source::Loopback => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            Source::On { .. } | Source::Anywhere(_) => facing(source.place_on(host)?.net),
+        });
         let candidates: BTreeSet<SocketAddr> =
             self.listen.iter().flat_map(|at| spread(*at)).collect();
         let base = match facing {

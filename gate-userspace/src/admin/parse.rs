@@ -42,7 +42,7 @@ pub(super) fn client(add: ClientAdd, here: &HostName) -> Result<NewClient, Refus
         ttl: add.ttl_seconds.map(ttl).transpose()?,
         rps: add.rps,
         concurrency: add.concurrency,
-        token: add.token.map(adopted),
+        token: add.token.as_ref().map(adopted),
     })
 }
 
@@ -86,7 +86,7 @@ pub(super) fn key(text: &Secret) -> Result<UpstreamKey, Refusal> {
     UpstreamKey::new(text.reveal()).ok_or_else(|| Refusal::invalid("the upstream key is empty"))
 }
 
-pub(super) fn adopted(text: Secret) -> Adopted {
+pub(super) fn adopted(text: &Secret) -> Adopted {
     Adopted(Zeroizing::new(text.reveal().to_owned()))
 }
 
@@ -94,7 +94,7 @@ fn tokens(wishes: BTreeMap<TokenKind, TokenWish>) -> Result<Vec<WantedToken>, Re
     let wanted = wishes.into_iter().map(|(kind, wish)| {
         Ok(WantedToken {
             kind: kind.into(),
-            token: wish.token.map(adopted),
+            token: wish.token.as_ref().map(adopted),
             key: wish.upstream_key.as_ref().map(key).transpose()?,
         })
     });

@@ -56,6 +56,11 @@ impl Peer {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_uid(uid: u32) -> Self {
+        Self { uid, pid: 0 }
+    }
+
     pub(super) fn uid(self) -> u32 {
         self.uid
     }

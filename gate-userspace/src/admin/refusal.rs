@@ -60,12 +60,12 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "packet_ring", why, hint)
     }
 
-    pub(super) async fn no_path() -> Self {
+    pub(super) fn no_path() -> Self {
         let message = "there is no such path".to_owned();
         Self::new(StatusCode::NOT_FOUND, "no_path", message, "")
     }
 
-    pub(super) async fn no_method() -> Self {
+    pub(super) fn no_method() -> Self {
         let message = "this path has no such method".to_owned();
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "no_method", message, "")
     }

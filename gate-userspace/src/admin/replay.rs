@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{Api, peer::Peer, refusal::Refusal};
 use crate::clock::Stamp;
 
-const KEPT_FOR: Duration = Duration::from_secs(600);
+const KEPT_FOR: Duration = Duration::from_mins(10);
 const LONGEST_KEY: usize = 255;
 
 #[derive(Default)]
@@ -30,11 +30,14 @@ pub(super) struct Replays(Mutex<BTreeMap<Name, Kept>>);
 /// Who asked what under which key.
 type Name = (u32, String, String);
 
+/// Empty until the first who asked has one.
+type Answer = Arc<tokio::sync::Mutex<Option<Zeroizing<Vec<u8>>>>>;
+
 /// One question's slot: whoever asks the same while it is worked on waits for its answer.
 struct Kept {
     until: Stamp,
     question: [u8; 32],
-    answer: Arc<tokio::sync::Mutex<Option<Zeroizing<Vec<u8>>>>>,
+    answer: Answer,
 }
 
 impl Api {
@@ -66,12 +69,7 @@ impl Api {
 }
 
 impl Replays {
-    fn slot(
-        &self,
-        name: Name,
-        question: &[u8],
-        now: Stamp,
-    ) -> Result<Arc<tokio::sync::Mutex<Option<Zeroizing<Vec<u8>>>>>, Refusal> {
+    fn slot(&self, name: Name, question: &[u8], now: Stamp) -> Result<Answer, Refusal> {
         let question = Sha256::digest(question).into();
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.until > now);

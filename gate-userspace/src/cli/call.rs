@@ -3,30 +3,29 @@
 //! Does not retry: whoever repeats a question that makes a token says so with an idempotency key.
 //! Each question has its own connection, which ends with it.
 
+mod question;
+mod answer;
 mod stream;
 
 use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use serde_json::Value;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     task::JoinSet,
     time::timeout,
 };
 
+pub(super) use question::{Question, whole_seconds};
 pub(super) use stream::Events;
 
 use super::{fault::Fault, settle::Endpoint};
-use crate::admin::wire;
-
-/// An answer larger than this is no answer: a million clients fit.
-const LARGEST_ANSWER: usize = 1 << 30;
 
 /// The gate, as `gatectl` talks to it.
 #[derive(Debug)]
@@ -37,76 +36,10 @@ pub(super) struct Gate {
     command: String,
 }
 
-/// What is asked.
-#[derive(Debug)]
-pub(super) struct Question {
-    method: Method,
-    path: String,
-    body: Option<Vec<u8>>,
-    idempotency_key: Option<String>,
-    patience: Duration,
-}
-
 /// An answered connection; dropping it hangs up.
 struct Call {
     response: Response<Incoming>,
     connection: JoinSet<()>,
-}
-
-impl Question {
-    pub(super) fn get(path: impl Into<String>) -> Self {
-        Self::new(Method::GET, path)
-    }
-
-    pub(super) fn post(path: impl Into<String>) -> Self {
-        Self::new(Method::POST, path)
-    }
-
-    pub(super) fn put(path: impl Into<String>) -> Self {
-        Self::new(Method::PUT, path)
-    }
-
-    pub(super) fn patch(path: impl Into<String>) -> Self {
-        Self::new(Method::PATCH, path)
-    }
-
-    pub(super) fn delete(path: impl Into<String>) -> Self {
-        Self::new(Method::DELETE, path)
-    }
-
-    #[must_use]
-    pub(super) fn json<T: Serialize>(mut self, body: &T) -> Self {
-        self.body = Some(serde_json::to_vec(body).expect("wire types have string keys only"));
-        self
-    }
-
-    /// The same answer to the same key.
-    #[must_use]
-    pub(super) fn once(mut self, key: Option<String>) -> Self {
-        self.idempotency_key = key;
-        self
-    }
-
-    /// Asks the gate to wait for the fleet, and waits that much longer for the gate.
-    #[must_use]
-    pub(super) fn wait(mut self, wait: Option<Duration>) -> Self {
-        if let Some(wait) = wait {
-            let seconds = whole_seconds(wait);
-            self.path = format!("{}?wait_seconds={seconds}", self.path);
-            self.patience = wait;
-        }
-        self
-    }
-
-    fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            body: None,
-            idempotency_key: None,
-            patience: Duration::ZERO,
-        }
-    }
 }
 
 impl Gate {
@@ -142,7 +75,7 @@ impl Gate {
             .await
             .unwrap_or_else(|_elapsed| Err(self.silent(self.timeout)))?;
         if call.response.status() != StatusCode::OK {
-            return Err(refusal(call).await);
+            return Err(answer::refusal(call).await);
         }
         Ok(Events::new(call.response.into_body(), call.connection))
     }
@@ -150,9 +83,9 @@ impl Gate {
     async fn ask_patiently(&self, question: Question) -> Result<Value, Fault> {
         let call = self.call(question).await?;
         if !call.response.status().is_success() {
-            return Err(refusal(call).await);
+            return Err(answer::refusal(call).await);
         }
-        let body = read(call).await?;
+        let body = answer::read(call).await?;
         if body.is_empty() {
             return Ok(Value::Null);
         }
@@ -165,23 +98,17 @@ impl Gate {
 
     async fn call(&self, question: Question) -> Result<Call, Fault> {
         let request = self.request(question);
-        let (mut sender, mut connection) = (None, JoinSet::new());
-        match &self.endpoint {
+        let opened = match &self.endpoint {
             Endpoint::Unix(path) => {
-                let stream = UnixStream::connect(path)
-                    .await
-                    .map_err(|cause| self.cannot_reach(cause, Some(path)))?;
-                open(stream, &mut sender, &mut connection).await
+                let stream = UnixStream::connect(path).await;
+                open(stream.map_err(|cause| self.cannot_reach(cause, Some(path)))?).await
             }
             Endpoint::Tcp { authority, .. } => {
-                let stream = TcpStream::connect(authority)
-                    .await
-                    .map_err(|cause| self.cannot_reach(cause, None))?;
-                open(stream, &mut sender, &mut connection).await
+                let stream = TcpStream::connect(authority).await;
+                open(stream.map_err(|cause| self.cannot_reach(cause, None))?).await
             }
-        }
-        .map_err(|cause| self.broken(cause))?;
-        let mut sender = sender.expect("`open` fills it or fails");
+        };
+        let (mut sender, connection) = opened.map_err(|cause| self.broken(cause))?;
         let response = sender
             .send_request(request)
             .await
@@ -193,9 +120,9 @@ impl Gate {
     }
 
     fn request(&self, question: Question) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(Bytes::from(
-            question.body.clone().unwrap_or_default(),
-        )));
+        let has_body = question.body.is_some();
+        let body = Bytes::from(question.body.unwrap_or_default());
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = question.method;
         *request.uri_mut() = question
             .path
@@ -219,7 +146,7 @@ impl Gate {
                 true,
             );
         }
-        if question.body.is_some() {
+        if has_body {
             put(header::CONTENT_TYPE, "application/json", false);
         }
         if let Some(key) = &question.idempotency_key {
@@ -245,7 +172,10 @@ impl Gate {
                 "is gated running here? start it with `gated`, or name its socket with `--socket PATH`"
                     .to_owned()
             }
-            (_, Some(_)) => "gated left this socket behind; start it again with `gated`".to_owned(),
+            (io::ErrorKind::ConnectionRefused, Some(_)) => {
+                "gated left this socket behind; start it again with `gated`".to_owned()
+            }
+            (_, Some(_)) => "name the admin socket with `--socket PATH`".to_owned(),
             (_, None) => "is the TCP admin listener on? see `[admin] listen`".to_owned(),
         };
         Fault::unreachable(format!("cannot reach the gate at {}", self.place()))
@@ -269,57 +199,19 @@ impl Gate {
     }
 }
 
-/// Seconds, never fewer than asked for.
-pub(super) fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
 type Sender = hyper::client::conn::http1::SendRequest<Full<Bytes>>;
 
-async fn open<S>(
-    stream: S,
-    sender: &mut Option<Sender>,
-    connection: &mut JoinSet<()>,
-) -> Result<(), hyper::Error>
+async fn open<S>(stream: S) -> Result<(Sender, JoinSet<()>), hyper::Error>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (its_sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut connection = JoinSet::new();
     // The sender reports a broken connection; the driver's own error says the same again.
     connection.spawn(async move {
         let _told_by_the_sender = driver.await;
     });
-    *sender = Some(its_sender);
-    Ok(())
-}
-
-async fn read(call: Call) -> Result<Bytes, Fault> {
-    let _open_until_read = call.connection;
-    let body = Limited::new(call.response.into_body(), LARGEST_ANSWER);
-    match body.collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(cause) => Err(Fault::unreachable("the answer broke off").because(cause)),
-    }
-}
-
-/// The gate's own words, or the status where it had none.
-async fn refusal(call: Call) -> Fault {
-    let status = call.response.status();
-    let body = match read(call).await {
-        Ok(body) => body,
-        Err(fault) => return fault,
-    };
-    match serde_json::from_slice::<wire::Error>(&body) {
-        Ok(wire::Error { error }) => {
-            let fault = Fault::refused(error.message).answered(status);
-            if error.hint.is_empty() {
-                fault
-            } else {
-                fault.hint(error.hint)
-            }
-        }
-        Err(_not_ours) => Fault::refused(format!("the gate answered {status}")).answered(status),
-    }
+    Ok((sender, connection))
 }
 
 #[cfg(test)]
@@ -342,13 +234,6 @@ mod tests {
             let fault = gate.cannot_reach(kind.into(), Some(Path::new("/run/gate/admin.sock")));
             let hint = fault.hint_text().unwrap_or_default();
             assert!(hint.contains(want), "{kind}: {hint}");
-        }
-    }
-
-    #[test]
-    fn a_part_of_a_second_is_never_lost() {
-        for (millis, want) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
-            assert_eq!(whole_seconds(Duration::from_millis(millis)), want);
         }
     }
 }

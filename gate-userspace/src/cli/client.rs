@@ -1,5 +1,8 @@
 //! `gatectl client`: callers, their sources, and their end.
 
+mod add;
+mod source;
+
 use http::StatusCode;
 
 use super::{
@@ -7,10 +10,7 @@ use super::{
     confirm::{Confirmed, confirm},
     ended,
     fault::Fault,
-    parse::{
-        ClientAdd, ClientCommand, ClientRenew, ClientRevoke, ClientRotate, SourceArg, SourceChange,
-        SourceCommand,
-    },
+    parse::{ClientCommand, ClientRenew, ClientRevoke, ClientRotate},
     print::{Answer, Block, Tone},
     secret_input, words,
 };
@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) async fn run(gate: &Gate, command: ClientCommand) -> Result<Answer, Fault> {
     match command {
-        ClientCommand::Add(add) => self::add(gate, add).await,
+        ClientCommand::Add(add) => add::add(gate, add).await,
         ClientCommand::List => list(gate).await,
         ClientCommand::Show(named) => show(gate, &named.name).await,
         ClientCommand::Renew(renew) => self::renew(gate, &renew).await,
@@ -33,12 +33,7 @@ pub(super) async fn run(gate: &Gate, command: ClientCommand) -> Result<Answer, F
                 .map_err(|fault| unknown(fault, &named.name))
         }
         ClientCommand::Enable(named) => enable(gate, &named.name).await,
-        ClientCommand::Source(SourceCommand::Add(change)) => {
-            sources(gate, change, Direction::Add).await
-        }
-        ClientCommand::Source(SourceCommand::Remove(change)) => {
-            sources(gate, change, Direction::Remove).await
-        }
+        ClientCommand::Source(command) => source::run(gate, command).await,
         ClientCommand::Revoke(revoke) => {
             let what = format!("revoking client `{}`", revoke.name);
             let effect = "ends its tokens, rollouts and streams";
@@ -46,54 +41,6 @@ pub(super) async fn run(gate: &Gate, command: ClientCommand) -> Result<Answer, F
             self::revoke(gate, &revoke, sure).await
         }
     }
-}
-
-#[derive(Clone, Copy)]
-enum Direction {
-    Add,
-    Remove,
-}
-
-async fn add(gate: &Gate, add: ClientAdd) -> Result<Answer, Fault> {
-    let name = add.name.clone();
-    let key = add.idempotency_key.clone();
-    let body = question(add)?;
-    let json = gate
-        .ask(Question::post("/v1/clients").json(&body).once(key))
-        .await
-        .map_err(|fault| taken(fault, &name))?;
-    Ok(Answer::of(json, |added: wire::ClientAdded| {
-        vec![Block::pairs([
-            ("client", added.client.to_string()),
-            ("token", added.token.reveal().to_owned()),
-            ("token id", added.token_id.to_string()),
-            ("sources", words::sources(&added.sources)),
-            ("expires", words::moment(added.expires_at)),
-            ("revision", added.revision.to_string()),
-        ])]
-    }))
-}
-
-/// Reads the secrets last: nothing is asked of the operator for a command line that cannot work.
-fn question(add: ClientAdd) -> Result<wire::ClientAdd, Fault> {
-    let upstream_key = upstream_key(add.upstream_key_stdin, add.upstream_key_env.as_deref())?;
-    let token = token(add.token_stdin)?;
-    Ok(wire::ClientAdd {
-        client: add.name,
-        sources: add.sources.iter().map(SourceArg::to_string).collect(),
-        sources_anywhere: words::all(&add.sources_anywhere),
-        host: add.host,
-        ports: add.ports,
-        upstream: add.upstream,
-        upstream_key,
-        scope: words::all(&add.scope),
-        covers_rollouts: add.covers_rollouts,
-        service: add.service,
-        ttl_seconds: add.ttl.map(whole_seconds),
-        rps: add.rps.unwrap_or(0),
-        concurrency: add.concurrency.unwrap_or(0),
-        token,
-    })
 }
 
 /// The key that is presented upstream, from where the command line says.
@@ -233,41 +180,6 @@ async fn enable(gate: &Gate, name: &ClientName) -> Result<Answer, Fault> {
     Ok(words::changed(json, &format!("client {name} is enabled")))
 }
 
-async fn sources(gate: &Gate, change: SourceChange, direction: Direction) -> Result<Answer, Fault> {
-    let here = change.sources.iter().map(SourceArg::to_string).collect();
-    let anywhere = words::all(&change.sources_anywhere);
-    let mut body = wire::SourcesPatch {
-        host: change.host,
-        ..wire::SourcesPatch::default()
-    };
-    match direction {
-        Direction::Add => (body.add_sources, body.add_sources_anywhere) = (here, anywhere),
-        Direction::Remove => (body.remove_sources, body.remove_sources_anywhere) = (here, anywhere),
-    }
-    let name = change.name;
-    let json = gate
-        .ask(Question::patch(path(&name)).json(&body))
-        .await
-        .map_err(|fault| unknown(fault, &name))
-        .map_err(|fault| match direction {
-            Direction::Remove if fault.is_answer(StatusCode::CONFLICT) => {
-                fault.or_hint(format!("to end the client: `gatectl client revoke {name}`"))
-            }
-            Direction::Add | Direction::Remove => fault,
-        })?;
-    Ok(Answer::of(json, |changed: wire::SourcesChanged| {
-        vec![Block::pairs([
-            ("client", changed.client.to_string()),
-            ("sources", words::sources(&changed.sources)),
-            ("entries removed", changed.entries_removed.to_string()),
-            ("connections closed", changed.connections_closed.to_string()),
-            ("streams cut", changed.streams_cut.to_string()),
-            ("took", format!("{} us", changed.elapsed_us)),
-            ("revision", changed.revision.to_string()),
-        ])]
-    }))
-}
-
 async fn revoke(gate: &Gate, revoke: &ClientRevoke, _sure: Confirmed) -> Result<Answer, Fault> {
     let question = Question::delete(path(&revoke.name)).wait(revoke.wait);
     ended::answer(gate, question, revoke.wait.is_some())
@@ -277,16 +189,6 @@ async fn revoke(gate: &Gate, revoke: &ClientRevoke, _sure: Confirmed) -> Result<
 
 fn path(name: &ClientName) -> String {
     format!("/v1/clients/{name}")
-}
-
-fn taken(fault: Fault, name: &ClientName) -> Fault {
-    if fault.is_answer(StatusCode::CONFLICT) {
-        fault.or_hint(format!(
-            "for a new token: `gatectl client rotate {name}`; for a new upstream key: `gatectl key set {name}`"
-        ))
-    } else {
-        fault
-    }
 }
 
 /// A hint for a name that is not there.

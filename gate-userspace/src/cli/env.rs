@@ -98,7 +98,7 @@ fn parse_base_url(text: &str) -> Result<String, Fault> {
 }
 
 fn read_tokens(id: &RolloutId) -> Result<Tokens, Fault> {
-    let text = secret_input::from_stdin("token")?;
+    let text = secret_input::text_from_stdin("token")?;
     if text.reveal().starts_with('{') {
         let value = secret_input::json_from(text.reveal(), "the opened rollout", "stdin")?;
         tokens_of(&value, id)

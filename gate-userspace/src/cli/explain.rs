@@ -10,14 +10,20 @@ use super::{
     fault::Fault,
     parse::ExplainArgs,
     print::{self, Answer, Block, Tone},
-    secret_input, words,
+    say, secret_input, words,
 };
 use crate::admin::wire::{Explain, Explained, RingVerdict};
 
 pub(super) async fn run(gate: &Gate, args: ExplainArgs) -> Result<Answer, Fault> {
     if let Some(file) = &args.pcap {
-        let frames = capture::frames(file)?;
-        return capture_verdicts(gate, &frames, args.port).await;
+        let capture = capture::read(file)?;
+        if capture.cut > 0 {
+            say::note(&format!(
+                "{} frames were cut when they were captured, and are judged as they are here",
+                capture.cut
+            ));
+        }
+        return capture_verdicts(gate, &capture.frames, args.port).await;
     }
     let frame = args.frame.as_deref().map(hex_digits).transpose()?;
     let token = args

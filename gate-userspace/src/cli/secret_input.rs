@@ -7,7 +7,10 @@
 
 mod hidden;
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::{
+    env::VarError,
+    io::{self, IsTerminal as _, Read as _},
+};
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -22,6 +25,11 @@ const LONGEST: u64 = 64 * 1024 * 1024;
 
 /// One secret from stdin: what is piped, or one line typed without echo.
 pub(super) fn from_stdin(what: &str) -> Result<Secret, Fault> {
+    one_line(text_from_stdin(what)?, what)
+}
+
+/// As [`from_stdin`], of any number of lines.
+pub(super) fn text_from_stdin(what: &str) -> Result<Secret, Fault> {
     let stdin = io::stdin();
     let text = if stdin.is_terminal() {
         // Hidden before it is asked for: what is typed early must not show either.
@@ -44,11 +52,16 @@ pub(super) fn from_env(what: &str, name: &str) -> Result<Secret, Fault> {
         reason = "the operator named this variable on the command line; it is no setting"
     )]
     let text = std::env::var(name).map_err(|cause| {
-        Fault::refused(format!("cannot read {what} from the environment"))
-            .because(cause)
+        // The error's own words quote a value that is not text.
+        let why = match cause {
+            VarError::NotPresent => "is not set",
+            VarError::NotUnicode(_) => "is not text",
+        };
+        Fault::refused(format!("{what} cannot be had: ${name} {why}"))
             .hint(format!("set it first: `read -rs {name} && export {name}`"))
     })?;
-    present(&Zeroizing::new(text), what, &format!("${name}"))
+    let text = present(&Zeroizing::new(text), what, &format!("${name}"))?;
+    one_line(text, what)
 }
 
 /// A JSON document with secrets in it, from stdin.
@@ -77,6 +90,17 @@ fn present(text: &str, what: &str, place: &str) -> Result<Secret, Fault> {
             .hint("nothing was changed; pipe it in: `pass show provider/key | gatectl ...`"));
     }
     Ok(Secret::new(text.to_owned()))
+}
+
+/// A secret that stands in a header has no line ends or other control characters in it.
+fn one_line(secret: Secret, what: &str) -> Result<Secret, Fault> {
+    if secret.reveal().chars().any(char::is_control) {
+        return Err(Fault::refused(format!(
+            "{what} has more than one line or a control character"
+        ))
+        .hint("nothing was changed; pipe in the secret alone"));
+    }
+    Ok(secret)
 }
 
 fn read_all() -> Result<Zeroizing<String>, Fault> {
@@ -108,5 +132,14 @@ mod tests {
             assert!(present(text, "the key", "stdin").is_err(), "{text:?}");
         }
         assert_eq!(present(" k \n", "the key", "stdin").unwrap().reveal(), "k");
+    }
+
+    #[test]
+    fn a_secret_is_one_line() {
+        assert!(one_line(Secret::new("sk-1".into()), "the key").is_ok());
+        for text in ["a\nb", "a\u{1b}b", "a\0b"] {
+            let fault = one_line(Secret::new(text.into()), "the key").unwrap_err();
+            assert!(!fault.to_string().contains(text), "{fault}");
+        }
     }
 }

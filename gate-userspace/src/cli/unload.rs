@@ -16,7 +16,7 @@ use super::{
     print::{Answer, Block, Tone},
     settle::Endpoint,
 };
-use crate::{admin::wire, kernel};
+use crate::{admin::wire, kernel::unload};
 
 /// As in the settings of the daemon.
 const PIN_DIR: &str = "/sys/fs/bpf/gate";
@@ -45,11 +45,11 @@ pub(super) async fn run(gate: &Gate, args: UnloadArgs) -> Result<Answer, Fault> 
 fn from_kernel(pin_dir: &Path, command: &str, _sure: Confirmed) -> Result<Vec<PathBuf>, Fault> {
     if !nix::unistd::geteuid().is_root() {
         return Err(
-            Fault::refused("no gate is running, and unloading without one takes root")
+            Fault::refused("no gate answers, and unloading without one takes root")
                 .hint(format!("`sudo {command}`")),
         );
     }
-    kernel::unload(pin_dir)
+    unload(pin_dir)
         .map(|unloaded| unloaded.pins)
         .map_err(|cause| {
             let hint = cause.hint();

@@ -90,7 +90,7 @@ impl Writer {
         let written = self.commit_ending(actor, vec![change]).await;
         let revision = self.revision_of(&written);
         let done = self.end_client_here(&client, revision, Why::Revoked).await;
-        self.answer(written, done, &format!("client `{name}`"), since)
+        done.answer(written, &format!("client `{name}`"), since)
     }
 
     /// Table, streams and ring; the store knows already, or will be told.
@@ -176,7 +176,7 @@ impl Writer {
         let revision = self.revision_of(&written);
         let effects = self.desk.grants.put_client(client);
         let done = self.shut_down(revision, effects, Why::Revoked).await;
-        self.answer(written, done, &format!("client `{name}`"), since)
+        done.answer(written, &format!("client `{name}`"), since)
     }
 
     pub(super) async fn enable(
@@ -270,23 +270,6 @@ impl Writer {
         match written {
             Ok(revision) => *revision,
             Err(_unwritten) => self.desk.grants.revision(),
-        }
-    }
-
-    /// What ended has ended; but who asked must hear when a restart could bring it back.
-    pub(super) fn answer(
-        &self,
-        written: Result<Revision, StoreError>,
-        done: Done,
-        what: &str,
-        since: Instant,
-    ) -> Result<Done, Refused> {
-        match written {
-            Ok(_) => Ok(done.took(since)),
-            Err(why) => {
-                tracing::error!(error = %why, "{what} has ended, but the store did not take it");
-                Err(Refused::NotWritten(what.to_owned()))
-            }
         }
     }
 }

@@ -25,7 +25,7 @@ impl Writer {
         let written = self.commit_ending(actor, vec![change]).await;
         done.revision = self.revision_of(&written);
         self.desk.grants.set_revision(done.revision);
-        self.answer(written, done, "serving", since)
+        done.answer(written, "serving", since)
     }
 
     pub(super) async fn open(&mut self, actor: Actor) -> Result<Done, Refused> {

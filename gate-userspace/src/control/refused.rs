@@ -173,7 +173,14 @@ impl From<StoreError> for Refused {
                 why: Rejection::Stale,
                 ..
             } => Self::Stale,
-            other => Self::Store(other),
+            other @ (StoreError::Open { .. }
+            | StoreError::Locked { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Row(_)
+            | StoreError::Use(_)
+            | StoreError::Rejected { .. }
+            | StoreError::Closed) => Self::Store(other),
         }
     }
 }

@@ -29,12 +29,13 @@ impl Writer {
     ) -> Result<Vec<Opening>, Refused> {
         let in_bulk = asks.len() > 1;
         let at = |index| {
-            move |why| match in_bulk {
-                true => Refused::InBulk {
-                    index,
-                    why: Box::new(why),
-                },
-                false => why,
+            move |why| {
+                if in_bulk {
+                    let why = Box::new(why);
+                    Refused::InBulk { index, why }
+                } else {
+                    why
+                }
             }
         };
         let first = self.desk.store.reserve_rollouts(asks.len()).await?;
@@ -69,10 +70,9 @@ impl Writer {
         let mut effects = Effects::default();
         for opening in &mut *openings {
             opening.revision = revision;
-            let more = self.desk.grants.put_rollout(opening.rollout.clone());
-            effects.deltas.extend(more.deltas);
+            effects.then(self.desk.grants.put_rollout(opening.rollout.clone()));
         }
-        if let Err(why) = self.open_up(revision, effects).await {
+        if let Err(why) = self.open_up(revision, effects.settled()).await {
             return Err(self.undo_openings(openings, why).await);
         }
         for opening in openings {
@@ -200,7 +200,7 @@ impl Writer {
         let mut done = self.shut_down(revision, effects, Why::Closed).await;
         done.rollouts = grants.len();
         let what = format!("the closing of {} rollouts", grants.len());
-        self.answer(written, done, &what, since)
+        done.answer(written, &what, since)
     }
 
     fn to_close(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {
@@ -218,11 +218,9 @@ impl Writer {
         let mut effects = Effects::default();
         for serial in serials {
             self.leases.set(Leased::Rollout(serial), None);
-            let more = self.desk.grants.drop_rollout(serial);
-            effects.dead.extend(more.dead);
-            effects.deltas.extend(more.deltas);
+            effects.then(self.desk.grants.drop_rollout(serial));
         }
-        effects
+        effects.settled()
     }
 
     pub(super) fn rollout_named(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {

@@ -232,6 +232,22 @@ impl Done {
         self.warnings.push(format!("{what}: {why}"));
     }
 
+    /// What ended has ended; but who asked must hear when a restart could bring it back.
+    pub(super) fn answer(
+        self,
+        written: Result<Revision, StoreError>,
+        what: &str,
+        since: Instant,
+    ) -> Result<Self, Refused> {
+        match written {
+            Ok(_) => Ok(self.took(since)),
+            Err(why) => {
+                tracing::error!(error = %why, "{what} has ended, but the store did not take it");
+                Err(Refused::NotWritten(what.to_owned()))
+            }
+        }
+    }
+
     pub(super) fn took(mut self, since: Instant) -> Self {
         self.elapsed_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         self

@@ -42,6 +42,14 @@ pub enum Delta {
     Open(SourceKey, Opened),
 }
 
+impl Delta {
+    pub fn key(&self) -> &SourceKey {
+        match self {
+            Self::Shut(key) | Self::Open(key, _) => key,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     held: BTreeMap<SourceKey, BTreeMap<Holder, Opened>>,

@@ -22,6 +22,27 @@ fn a_revoked_client_takes_its_rollouts_along() {
     assert_eq!(grants.counts(), (0, 0));
 }
 
+/// The entry is first booked on who is left, and then nobody is left.
+#[test]
+fn an_entry_that_goes_is_not_written_again() {
+    let grants = grants();
+    grants.put_client(client(1, "10.0.0.5"));
+    for serial in [7, 8, 9] {
+        let mut short = rollout(serial, &format!("r{serial}"), 1);
+        short.expires = Some(Stamp(100));
+        grants.put_rollout(short);
+    }
+    let disabled = Client {
+        enabled: false,
+        ..client(1, "10.0.0.5")
+    };
+    let effects = grants.put_client(disabled);
+    assert!(
+        matches!(effects.deltas[..], [Delta::Shut(_)]),
+        "{effects:?}"
+    );
+}
+
 /// A grant that a request already holds learns of the revocation.
 #[test]
 fn a_held_grant_dies_with_its_token() {

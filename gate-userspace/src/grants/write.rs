@@ -2,7 +2,7 @@
 //!
 //! One writer at a time, under the book's lock; readers see each token change at once.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Book, ClientGrant, Delta, Effects, Grant, Grants, Holder, Opened, RolloutGrant, grant,
@@ -15,6 +15,28 @@ use crate::{
     secret::Digest,
     source::Source,
 };
+
+impl Effects {
+    /// Adds what a later change means. [`Self::settled`] comes after the last.
+    pub fn then(&mut self, later: Self) {
+        self.dead.extend(later.dead);
+        self.narrowed.extend(later.narrowed);
+        self.deltas.extend(later.deltas);
+    }
+
+    /// Leaves the last word on every source, and puts the removals first. A source may be booked
+    /// on another holder just before its last holder goes: an entry written after it was removed
+    /// would stay open for nobody.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        let deltas = self.deltas.into_iter();
+        let last: BTreeMap<_, _> = deltas.map(|delta| (delta.key().clone(), delta)).collect();
+        self.deltas = last.into_values().collect();
+        self.deltas
+            .sort_by_key(|delta| matches!(delta, Delta::Open(..)));
+        self
+    }
+}
 
 impl Grants {
     /// Adds a client, or brings it to this state. Its rollouts stay as they are.
@@ -33,13 +55,13 @@ impl Grants {
                 effects.dead.extend(all_tokens(&grant, &rollouts));
             }
             self.rebook(&mut book, &grant, &rollouts, &mut effects);
-            return effects;
+            return effects.settled();
         }
         let grant = Arc::new(ClientGrant::new(client));
         book.clients.insert(id, Arc::clone(&grant));
         let mut effects = self.exchange(&[], &grant, None);
         self.rebook(&mut book, &grant, &[], &mut effects);
-        effects
+        effects.settled()
     }
 
     /// Removes a client and all its rollouts.
@@ -57,7 +79,7 @@ impl Grants {
             self.announce(deltas, &mut effects);
         }
         book.of_client.remove(&id);
-        effects
+        effects.settled()
     }
 
     /// Adds a rollout, or brings it to this state. Its client must be here.
@@ -93,14 +115,14 @@ impl Grants {
         let exchanged = self.exchange(old, &client, Some(&grant));
         effects.dead.extend(exchanged.dead);
         self.rebook_rollout(&mut book, &grant, &mut effects);
-        effects
+        effects.settled()
     }
 
     /// Removes a rollout.
     pub fn drop_rollout(&self, serial: RolloutSerial) -> Effects {
         let mut effects = Effects::default();
         self.forget_rollout(&mut self.book(), serial, &mut effects);
-        effects
+        effects.settled()
     }
 
     /// Brings the token table from `old` credentials to those that the owner has now.
@@ -214,9 +236,6 @@ impl Grants {
             self.listed.apply(&delta);
             effects.deltas.push(delta);
         }
-        effects
-            .deltas
-            .sort_by_key(|delta| matches!(delta, Delta::Open(..)));
     }
 }
 

@@ -7,41 +7,37 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
-    io,
     net::IpAddr,
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::HeaderValue;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    net::{TcpStream, UnixStream},
-    select,
-    time::{sleep, timeout},
-};
+use tokio::{select, time::timeout};
 
 use super::{
     Worker,
     live::{Hold, Line},
     origin::Door,
+    respond,
+    socket::{Ending, Pace, Socket, Status, Stream},
 };
-use crate::source::Peer;
+use crate::{
+    fault::{Denied, Fault, Stop},
+    ident::Revision,
+    settings::{ListenSources, Mode},
+    source::Peer,
+};
 
 /// How long the last word may take, from the order on.
 const FLUSH: Duration = Duration::from_millis(5);
 
 /// How long a caller may go on sending after it was refused.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// How long a connection may lie idle between two calls.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Who is at the other end, and what its calls need.
 pub(crate) struct Caller {
@@ -51,42 +47,34 @@ pub(crate) struct Caller {
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) hold: RefCell<Hold>,
     pub(crate) line: Arc<Line>,
+    address: Option<IpAddr>,
+    /// The revision at which the address was last found on the list.
+    listed_at: Cell<Option<Revision>>,
     pace: Rc<Pace>,
-}
-
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// What hyper reads and writes; we keep the other end of the `Rc`.
-#[derive(Clone)]
-struct Socket {
-    stream: Rc<RefCell<Stream>>,
-    pace: Rc<Pace>,
-}
-
-/// When the connection last did what it is allowed only so long.
-struct Pace {
-    /// Of the head that is being read, or of the wait for the next one.
-    since: Cell<Instant>,
-    is_reading: Cell<bool>,
-    is_busy: Cell<bool>,
-    /// Since when the caller does not take what we write.
-    stuck: Cell<Option<Instant>>,
-    saw_end: Cell<bool>,
-    is_first: Cell<bool>,
 }
 
 impl Caller {
     pub(crate) fn busy(&self, busy: bool) {
         self.line.set_busy(busy);
-        self.pace.is_busy.set(busy);
-        self.pace.is_reading.set(false);
-        if !busy {
-            self.pace.is_first.set(false);
-            self.pace.since.set(Instant::now());
+        self.pace.busy(busy);
+    }
+
+    /// Whether this source is on the list, where the listener wants that: it may have been taken
+    /// off since the connection was let in.
+    pub(crate) fn is_listed(&self) -> Result<(), Denied> {
+        let Some(address) = self.address.filter(|address| !address.is_loopback()) else {
+            return Ok(());
+        };
+        let grants = &self.worker.proxy.grants;
+        let revision = grants.revision();
+        if self.door.sources == ListenSources::Any || self.listed_at.get() == Some(revision) {
+            return Ok(());
         }
+        if grants.mode() == Mode::Audit || grants.lists(address) {
+            self.listed_at.set(Some(revision));
+            return Ok(());
+        }
+        Err(Denied::Unlisted)
     }
 }
 
@@ -110,6 +98,8 @@ pub(crate) async fn serve(
         door,
         hold: RefCell::new(hold),
         line: Arc::clone(&line),
+        address,
+        listed_at: Cell::new(None),
         pace: Rc::clone(&socket.pace),
         worker: Rc::clone(&worker),
     });
@@ -133,6 +123,14 @@ pub(crate) async fn serve(
             late = socket.pace.over(head_timeout, body_idle) => late,
         }
     };
+    if let Some(status) = socket.pace.withheld() {
+        let stop = Stop::Fault(match status {
+            Status::Bad => Fault::BadRequest("this is no HTTP request"),
+            Status::TooLarge => Fault::HeadTooLarge,
+        });
+        let words = respond::raw(&worker, &stop);
+        socket.say(&words, LINGER).await;
+    }
     match ending {
         Ending::Ordered { is_flushed: true } => {
             let _until_then = timeout(FLUSH, socket.linger()).await;
@@ -147,150 +145,12 @@ pub(crate) async fn serve(
     drop(caller);
 }
 
-enum Ending {
-    Orderly,
-    Ordered { is_flushed: bool },
-    Reset,
-}
-
 fn forwarded_for(address: Option<IpAddr>) -> HeaderValue {
     let text = match address.map(|address| address.to_canonical()) {
         Some(address) => address.to_string(),
         None => "unknown".to_owned(),
     };
     HeaderValue::try_from(text).expect("an address is visible ASCII")
-}
-
-impl Socket {
-    fn new(stream: Stream) -> Self {
-        Self {
-            stream: Rc::new(RefCell::new(stream)),
-            pace: Rc::new(Pace {
-                since: Cell::new(Instant::now()),
-                is_reading: Cell::new(false),
-                is_busy: Cell::new(false),
-                stuck: Cell::new(None),
-                saw_end: Cell::new(false),
-                is_first: Cell::new(true),
-            }),
-        }
-    }
-
-    /// Reads what still comes until the caller closes.
-    async fn linger(&self) {
-        if self.pace.saw_end.get() {
-            return;
-        }
-        let mut socket = self.clone();
-        let _best_effort = poll_fn(|cx| Pin::new(&mut socket).poll_shutdown(cx)).await;
-        let mut sink = vec![0; 16 * 1024];
-        while matches!(socket.read(&mut sink).await, Ok(read) if read > 0) {}
-    }
-
-    /// Closes without waiting for anybody, unless the caller has closed already.
-    fn reset(&self) {
-        if self.pace.saw_end.get() {
-            return;
-        }
-        if let Stream::Tcp(stream) = &*self.stream.borrow() {
-            // What cannot be reset is closed.
-            let _best_effort = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
-    }
-}
-
-impl Pace {
-    /// Resolves when the connection took longer than it may for what it is doing.
-    async fn over(&self, head_timeout: Duration, write_timeout: Duration) -> Ending {
-        loop {
-            let now = Instant::now();
-            let (until, ending) = match self.stuck.get() {
-                Some(stuck) => (stuck + write_timeout, Ending::Reset),
-                None if self.is_busy.get() => (now + head_timeout, Ending::Orderly),
-                None if self.is_reading.get() || self.is_first.get() => {
-                    (self.since.get() + head_timeout, Ending::Reset)
-                }
-                None => (self.since.get() + KEEP_ALIVE, Ending::Orderly),
-            };
-            if until <= now {
-                return ending;
-            }
-            // Whatever begins meanwhile is looked at when the nearest bound is over.
-            sleep((until - now).min(head_timeout)).await;
-        }
-    }
-
-    fn read(&self) {
-        if !self.is_busy.get() && !self.is_reading.replace(true) {
-            self.since.set(Instant::now());
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = match &mut *self.stream.borrow_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
-        match &polled {
-            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.pace.read(),
-            Poll::Ready(_) => self.pace.saw_end.set(true),
-            Poll::Pending => {}
-        }
-        polled
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let polled = match &mut *self.stream.borrow_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        };
-        let stuck = &self.pace.stuck;
-        match &polled {
-            Poll::Ready(_) if stuck.get().is_some() => stuck.set(None),
-            Poll::Pending if stuck.get().is_none() => stuck.set(Some(Instant::now())),
-            Poll::Ready(_) | Poll::Pending => {}
-        }
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self.stream.borrow_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self.stream.borrow_mut() {
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }
 
 /// The worker's way to serve HTTP/1.

@@ -8,13 +8,14 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use super::head::Head;
 use crate::{
     fault::{Denied, Fault, Stop},
-    settings::{Listen, ListenAt},
+    settings::{Listen, ListenAt, ListenSources},
 };
 
 /// What one listener answers to.
 pub(crate) struct Door {
     hosts: Hosts,
     origins: Vec<String>,
+    pub(crate) sources: ListenSources,
 }
 
 enum Hosts {
@@ -50,6 +51,7 @@ impl Door {
         Self {
             hosts,
             origins: listen.origins.clone(),
+            sources: listen.sources,
         }
     }
 

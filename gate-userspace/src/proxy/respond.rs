@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::{debug, warn};
 
-use super::body::Body;
+use super::{Worker, body::Body};
 use crate::{
     fault::{Blame, Cut, Denied, Fault, Stop, Type},
     profile::{Profile, Refusal},
@@ -37,6 +37,27 @@ pub(crate) fn to(stop: &Stop, profile: &dyn Profile, tail: &str) -> (Type, Respo
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     (shape.kind, response)
+}
+
+/// A refusal in bytes, where there is no call to answer and the connection ends with it.
+pub(crate) fn raw(worker: &Worker, stop: &Stop) -> Vec<u8> {
+    let (kind, response) = to(stop, worker.proxy.routes.nowhere().profile, "");
+    worker.row.answer(kind);
+    let (parts, body) = response.into_parts();
+    let body = match &body {
+        Body::Whole(bytes) => bytes.as_ref(),
+        Body::Relay(_) => &[],
+    };
+    let mut raw = format!("HTTP/1.1 {}\r\n", parts.status).into_bytes();
+    for (name, value) in &parts.headers {
+        raw.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    let length = format!(
+        "content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    raw.extend([length.as_bytes(), body].concat());
+    raw
 }
 
 /// An answer of the gate itself.

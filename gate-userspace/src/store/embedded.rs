@@ -1,4 +1,4 @@
-//! The store in one file: SQLite on a thread of its own, behind a queue.
+//! The store in one file: `SQLite` on a thread of its own, behind a queue.
 //!
 //! One connection, held exclusively: a second `gated` on the same file is refused, not merged.
 //! `synchronous = FULL` because an answered change must survive a power cut. The file is 0600:
@@ -45,6 +45,9 @@ struct Db {
     /// Handed out but perhaps not yet in a row; only rows outlive the process.
     last_client: i64,
     last_rollout: i64,
+    /// A test's disk that takes no more.
+    #[cfg(test)]
+    is_full: bool,
 }
 
 impl Embedded {
@@ -102,8 +105,14 @@ impl Embedded {
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<Revision, StoreError> {
-        self.ask(move |db| write::commit(&mut db.connection, &commit))
-            .await
+        self.ask(move |db| {
+            #[cfg(test)]
+            if db.is_full {
+                return Err(StoreError::Damaged("a test's disk is full".to_owned()));
+            }
+            write::commit(&mut db.connection, &commit)
+        })
+        .await
     }
 
     pub(super) async fn audit(&self, filter: Filter) -> Result<Vec<Line>, StoreError> {
@@ -132,6 +141,15 @@ impl Embedded {
         .await
     }
 
+    #[cfg(test)]
+    pub(crate) async fn set_full(&self, is_full: bool) {
+        let set = move |db: &mut Db| {
+            db.is_full = is_full;
+            Ok(())
+        };
+        self.ask(set).await.expect("the store's thread lives");
+    }
+
     async fn ask<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
@@ -156,7 +174,13 @@ impl Db {
                 path: path.to_owned(),
             },
             StoreError::Use(cause) => failed(cause),
-            other => other,
+            other @ (StoreError::Open { .. }
+            | StoreError::Locked { .. }
+            | StoreError::Newer { .. }
+            | StoreError::Damaged(_)
+            | StoreError::Row(_)
+            | StoreError::Rejected { .. }
+            | StoreError::Closed) => other,
         })?;
         let last = |table: &str| {
             connection.query_row(
@@ -169,6 +193,8 @@ impl Db {
             last_client: last("clients")?,
             last_rollout: last("rollouts")?,
             connection,
+            #[cfg(test)]
+            is_full: false,
         })
     }
 }

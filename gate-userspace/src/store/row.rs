@@ -100,8 +100,8 @@ impl ClientRow {
             name: self.name.parse().map_err(|_why| bad("name"))?,
             sources: read_sources(&self.sources).ok_or_else(|| bad("sources"))?,
             ports: read_words(&self.ports).ok_or_else(|| bad("ports"))?,
-            scope: read_scope(&self.scope).ok_or_else(|| bad("scope"))?,
-            upstream: read_optional(self.upstream).ok_or_else(|| bad("upstream"))?,
+            scope: read_scope(&self.scope).map_err(|()| bad("scope"))?,
+            upstream: read_optional(self.upstream).map_err(|_why| bad("upstream"))?,
             key: self.key.map(Sealed::from_row),
             reach: read_reach(&self.reach).ok_or_else(|| bad("reach"))?,
             enabled: read_bool(self.enabled).ok_or_else(|| bad("enabled"))?,
@@ -145,8 +145,8 @@ impl RolloutRow {
             id: self.id.parse().map_err(|_why| bad("id"))?,
             client: client_id(self.client).ok_or_else(|| bad("client"))?,
             sources: read_sources(&self.sources).ok_or_else(|| bad("sources"))?,
-            scope: read_scope(&self.scope).ok_or_else(|| bad("scope"))?,
-            upstream: read_optional(self.upstream).ok_or_else(|| bad("upstream"))?,
+            scope: read_scope(&self.scope).map_err(|()| bad("scope"))?,
+            upstream: read_optional(self.upstream).map_err(|_why| bad("upstream"))?,
             key: self.key.map(Sealed::from_row),
             phase: Phase::parse(&self.phase).ok_or_else(|| bad("phase"))?,
             expires: self.expires.map(Stamp),
@@ -236,12 +236,12 @@ fn scope_words(scope: Option<&Scope>) -> String {
     scope.map_or_else(String::new, |scope| words(scope.rules()))
 }
 
-fn read_scope(text: &str) -> Option<Option<Scope>> {
-    read_words(text).map(Scope::new)
+fn read_scope(text: &str) -> Result<Option<Scope>, ()> {
+    read_words(text).map(Scope::new).ok_or(())
 }
 
-fn read_optional<T: FromStr>(text: Option<String>) -> Option<Option<T>> {
-    text.map_or(Some(None), |text| text.parse().ok().map(Some))
+fn read_optional<T: FromStr>(text: Option<String>) -> Result<Option<T>, T::Err> {
+    text.map(|text| text.parse()).transpose()
 }
 
 /// `lo`, `HOST|PLACE`, or `*|PLACE` for anywhere: a host name holds neither of the signs.

@@ -1,7 +1,7 @@
 //! The statements that both stores share.
 //!
 //! Parameters are `$n`, and each first appears in ascending order: Postgres reads the number,
-//! SQLite numbers the names as it meets them.
+//! `SQLite` numbers the names as it meets them.
 
 pub(super) const STATE: &str = "SELECT revision, closed FROM state WHERE id = 1";
 

@@ -184,6 +184,7 @@ impl Maker {
                 url: url(upstream.address, ""),
                 credential: CredentialMode::Replace,
                 key: UpstreamKey::new(PROVIDER_KEY),
+                without_key: gate_userspace::settings::WithoutKey::Refuse,
                 present_as: PresentAs::Bearer,
                 guard: UpstreamGuard::Off,
                 connect_timeout: Duration::from_secs(5),
@@ -268,7 +269,10 @@ impl Maker {
             keyring: Arc::clone(&keyring),
             clock: clock.clone(),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ListenAt::Tcp(at) = settings.listen[0].at else {
+            panic!("the tests listen on TCP");
+        };
+        let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
         let bound = Bound {
             listen: settings.listen[0].clone(),

@@ -181,7 +181,9 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
             || name.eq_ignore_ascii_case("transfer-encoding")
     };
     if !headers.iter().any(framed) && !matches!(method, "GET" | "HEAD" | "OPTIONS") {
-        text += &format!("content-length: {}\r\n", body.len());
+        text += "content-length: ";
+        text += &body.len().to_string();
+        text += "\r\n";
     }
     text + "\r\n" + body
 }

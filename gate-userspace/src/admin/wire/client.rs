@@ -73,6 +73,10 @@ pub struct Sources {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "an answer lists facts, and these are yes or no"
+)]
 pub struct ClientView {
     pub client: ClientName,
     pub client_id: u32,

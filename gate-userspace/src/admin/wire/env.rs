@@ -1,6 +1,6 @@
 //! What a sandbox is told, and nothing more: where the gate is, and its token.
 //!
-//! The names are those that the OpenAI and Anthropic SDKs read by themselves.
+//! The names are those that the `OpenAI` and Anthropic SDKs read by themselves.
 
 use std::collections::BTreeMap;
 

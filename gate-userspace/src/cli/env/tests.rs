@@ -1,3 +1,5 @@
+//! What a sandbox is told, and what it is never told.
+
 use serde_json::json;
 
 use super::*;

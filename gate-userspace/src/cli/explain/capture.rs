@@ -19,7 +19,15 @@ enum Endian {
     Big,
 }
 
-pub(super) fn frames(file: &Path) -> Result<Vec<Vec<u8>>, Fault> {
+/// What a capture holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Capture {
+    pub(super) frames: Vec<Vec<u8>>,
+    /// How many of them were longer on the wire than what was kept.
+    pub(super) cut: usize,
+}
+
+pub(super) fn read(file: &Path) -> Result<Capture, Fault> {
     let bytes = std::fs::read(file).map_err(|cause| {
         Fault::refused(format!("cannot read {}", file.display())).because(cause)
     })?;
@@ -31,7 +39,7 @@ pub(super) fn frames(file: &Path) -> Result<Vec<Vec<u8>>, Fault> {
     })
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
+fn parse(bytes: &[u8]) -> Result<Capture, &'static str> {
     let (head, mut rest) = bytes
         .split_at_checked(FILE_HEAD)
         .ok_or("is too short for a capture")?;
@@ -45,7 +53,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
     if word(head, 20, endian) & 0x0fff_ffff != ETHERNET {
         return Err("does not hold Ethernet frames");
     }
-    let mut frames = Vec::new();
+    let mut capture = Capture::default();
     while !rest.is_empty() {
         let (record, after) = rest
             .split_at_checked(RECORD_HEAD)
@@ -54,13 +62,14 @@ fn parse(bytes: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
         let (frame, after) = after
             .split_at_checked(length)
             .ok_or("ends inside a frame")?;
-        if frames.len() == MOST_FRAMES {
+        if capture.frames.len() == MOST_FRAMES {
             return Err("holds more than 10000 frames");
         }
-        frames.push(frame.to_vec());
+        capture.frames.push(frame.to_vec());
+        capture.cut += usize::from(word(record, 12, endian) > word(record, 8, endian));
         rest = after;
     }
-    Ok(frames)
+    Ok(capture)
 }
 
 /// The word at `at`, which the caller made sure is there.
@@ -104,8 +113,19 @@ mod tests {
     fn frames_come_out_of_both_byte_orders() {
         let frames: [&[u8]; 2] = [b"first", b"second one"];
         for big in [false, true] {
-            assert_eq!(parse(&capture(&frames, big)).unwrap(), frames);
+            let read = parse(&capture(&frames, big)).unwrap();
+            assert_eq!(
+                (read.frames.as_slice(), read.cut),
+                (&frames.map(<[u8]>::to_vec)[..], 0)
+            );
         }
+    }
+
+    #[test]
+    fn frames_that_the_capture_shortened_are_counted() {
+        let mut bytes = capture(&[b"frame"], false);
+        bytes[FILE_HEAD + 12] += 1;
+        assert_eq!(parse(&bytes).unwrap().cut, 1);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! The command line as documented: what is understood, what is refused, what help says.
+
 use clap::CommandFactory as _;
 
 use super::*;

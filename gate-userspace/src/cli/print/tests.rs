@@ -1,6 +1,8 @@
+//! The three forms of an answer, and what foreign text cannot do in them.
+
 use serde_json::json;
 
-use super::*;
+use super::{table::table, *};
 
 const PAPER: Paper = Paper {
     output: Output::Table,

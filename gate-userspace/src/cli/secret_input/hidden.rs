@@ -6,6 +6,7 @@
 use std::{io::Stdin, os::fd::AsFd as _};
 
 use nix::{
+    errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         signal::{SigSet, SigmaskHow, Signal},
@@ -68,7 +69,12 @@ impl<'a> Hidden<'a> {
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN),
         ];
-        poll(&mut waiting, PollTimeout::NONE).map_err(|cause| cannot().because(cause))?;
+        while let Err(cause) = poll(&mut waiting, PollTimeout::NONE) {
+            // Stopped from outside and continued.
+            if cause != Errno::EINTR {
+                return Err(cannot().because(cause));
+            }
+        }
         let [signal, _typed] = waiting;
         if signal.any() != Some(true) {
             self.terminal

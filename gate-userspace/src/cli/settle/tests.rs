@@ -1,3 +1,5 @@
+//! Who wins: flag, environment or default; and which address is never talked to.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What counts as wrong, and that the table says so in words.
+
 use serde_json::{Value, json};
 
 use super::*;

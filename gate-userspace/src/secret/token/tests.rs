@@ -49,6 +49,19 @@ fn every_changed_byte_is_seen_by_the_checksum() {
     }
 }
 
+/// Acceptance 60: equality is `subtle`'s, which looks at every byte whichever differs; that the time
+/// does not tell is measured by `cargo bench --bench compare`.
+#[test]
+fn a_digest_differs_by_any_one_byte() {
+    let digest = Digest::of(b"some token");
+    for at in 0..32 {
+        let mut bytes = *digest.as_bytes();
+        bytes[at] ^= 1;
+        assert!(Digest::from_bytes(bytes) != digest, "byte {at}");
+    }
+    assert!(Digest::from_bytes(*digest.as_bytes()) == digest);
+}
+
 #[test]
 fn looks_tell_the_common_mistakes_apart() {
     let cases: [(&[u8], Option<Look>); 9] = [

@@ -55,6 +55,68 @@ fn migrating_twice_changes_nothing() {
     migrate(&mut connection).unwrap();
 }
 
+/// What a power cut leaves: the files as they are when an answer has come, and any piece of the
+/// last write of which no answer has come.
+#[tokio::test]
+async fn what_was_answered_is_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&folder.path().join("gate.db"))
+        .await
+        .unwrap();
+    let mut sizes = vec![0];
+    for _commit in 0..5 {
+        store.commit(panicked()).await.unwrap();
+        sizes.push(image(folder.path()).1.len());
+    }
+    let (database, log) = image(folder.path());
+    for (answered, size) in sizes.iter().enumerate().skip(1) {
+        let next = sizes.get(answered + 1).copied().unwrap_or(*size);
+        for cut in [*size, *size + (next - *size) / 2, next.max(size + 1) - 1] {
+            let revision = recovered(&database, &log[..cut]).await;
+            assert_eq!(
+                revision,
+                Revision(answered as u64),
+                "cut at {cut} of {}",
+                log.len()
+            );
+        }
+    }
+}
+
+fn image(folder: &Path) -> (Vec<u8>, Vec<u8>) {
+    let read = |name| fs::read(folder.join(name)).unwrap();
+    (read("gate.db"), read("gate.db-wal"))
+}
+
+async fn recovered(database: &[u8], log: &[u8]) -> Revision {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("gate.db"), database).unwrap();
+    fs::write(folder.path().join("gate.db-wal"), log).unwrap();
+    let store = Embedded::open(&folder.path().join("gate.db"))
+        .await
+        .unwrap();
+    store.snapshot().await.unwrap().revision
+}
+
+fn panicked() -> Commit {
+    let note = crate::store::Note {
+        kind: "gate.panic",
+        subject: "gate".to_owned(),
+        client: String::new(),
+        detail: serde_json::json!({}),
+    };
+    Commit {
+        at: Stamp(1),
+        host: "here".parse().unwrap(),
+        actor: "test".to_owned(),
+        basis: Revision(0),
+        changes: vec![crate::store::Change {
+            write: crate::store::Write::SetClosed(true),
+            note,
+        }],
+    }
+}
+
 #[tokio::test]
 async fn a_backup_holds_what_the_store_holds() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,119 @@
+//! Nothing secret reaches a log, an answer or an upstream.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use gate_userspace::{proxy::live::Cut, settings::CredentialMode};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{
+    Gate, Maker, PROVIDER_KEY, Upstream, begin, block_on, chunk, request, respond, wait_for_close,
+};
+
+const PROMPT: &str = "the-planted-prompt";
+const ANSWER: &str = "the-planted-answer";
+const OWN_KEY: &str = "sk-the-callers-own-key";
+
+/// Acceptance 58, 59 and 158.
+#[test]
+fn no_secret_is_logged_at_any_level() {
+    let log = Log::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(log.clone())
+        .init();
+    let upstream = Upstream::start(|seen, to| match seen.line() {
+        line if line.contains("stream") => {
+            begin(to, "text/event-stream");
+            chunk(to, &format!("data: {ANSWER}\n\n"));
+            wait_for_close(to);
+        }
+        line if line.contains("break") => {
+            begin(to, "text/event-stream");
+            chunk(to, &format!("data: {ANSWER}\n\n"));
+            let _gone = to.shutdown(std::net::Shutdown::Both);
+        }
+        _ => respond(to, 200, "text/plain", ANSWER.as_bytes()),
+    });
+    let gate = Gate::before(&upstream);
+    let (a, b) = gate.two_rollouts();
+    let mistyped = format!("{a}x");
+    let mut replies = String::new();
+    for token in [a.as_str(), &b, &mistyped, OWN_KEY, "intercepted", "a b"] {
+        for path in [
+            "/rollout/A/v1/chat/completions",
+            "/rollout/A/break",
+            "/v1/messages",
+            "/v1/x",
+            "/x",
+            "/rollout/A/%2e%2e/B",
+        ] {
+            let path = format!("{path}?key={token}").replace(' ', "%20");
+            let bearer = format!("Bearer {token}");
+            let headers = [("authorization", bearer.as_str()), ("cookie", token)];
+            let reply = gate.call("POST", &path, &headers, PROMPT);
+            if reply.header("x-gate-source").as_deref() == Some("gate") {
+                replies += &format!("{}{}", reply.head, reply.text());
+            }
+        }
+    }
+    let mut running = gate.connect();
+    running.send(request(
+        "POST",
+        "/rollout/A/stream",
+        &[("x-api-key", &a)],
+        PROMPT,
+    ));
+    running.head();
+    gate.close("A");
+    running.rest();
+    let keep = Maker::before(&upstream)
+        .set(|settings| settings.upstreams[0].credential = CredentialMode::Keep)
+        .start();
+    let token = keep.client(1, |_| {});
+    let headers = [("x-gate-token", token.as_str()), ("authorization", OWN_KEY)];
+    keep.call("GET", "/v1/models", &headers, "");
+    block_on(keep.live.cut_all(Cut::Panic));
+    drop((gate, keep));
+    let log = log.text();
+    assert!(log.contains("rollout") && log.contains("refused") && log.contains("decision"));
+    for secret in [&a, &b, &token, &mistyped] {
+        let secret_part = &secret[17..];
+        assert!(!log.contains(secret_part), "a token is in the log");
+        assert!(!replies.contains(secret_part), "a token is in an answer");
+    }
+    for secret in [PROVIDER_KEY, OWN_KEY, PROMPT, ANSWER] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+        assert!(!replies.contains(secret), "{secret} is in an answer");
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
