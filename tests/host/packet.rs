@@ -148,3 +148,20 @@ async fn removed_source_is_shut_and_its_streams_end() {
     let refused = ctl.run(&last, "").await.unwrap();
     assert_eq!(refused.status, Some(1), "{refused:?}");
 }
+
+/// An interface that appears later is covered from its first packet.
+#[tokio::test]
+async fn stranger_on_a_cable_plugged_in_later_hears_nothing() {
+    let Some(mut site) = site(1).await else {
+        return;
+    };
+    for _ in 0..3 {
+        let caller = site.plug();
+        for gate in [caller.gate4(), caller.gate6()] {
+            assert_eq!(syn(&caller.place, gate).await, Syn::Silent, "{gate}");
+        }
+    }
+    let late = &site.net.callers[3];
+    let token = site.open("r-1", late).await;
+    assert_eq!(late.chat("r-1", &token).await.status, 200);
+}
