@@ -65,7 +65,9 @@ pub struct Plan {
 pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
     let protected = protect::ports(settings, &protect::is_own, &crate::config::resolve)?;
     if protected.is_empty() {
-        let absent = "every listener is on loopback and no port is guarded".to_owned();
+        let absent =
+            "no listener admits listed sources only, beyond loopback, and no port is guarded";
+        let absent = absent.to_owned();
         return Ok(Plan {
             protected,
             absent: Some(absent),
@@ -73,7 +75,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
     }
     let absent = match settings.kernel.need {
         KernelNeed::Off => Some("switched off by the settings".to_owned()),
-        KernelNeed::Require => {
+        KernelNeed::Auto | KernelNeed::Require => {
             kernel::probe().map_err(StartError::Kernel)?;
             None
         }
@@ -105,8 +107,16 @@ async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), S
     let signals = Signals::listen().map_err(StartError::Thread)?;
     let _lock = lock::take(&settings.run_dir)?;
     lock::private_dir(&settings.state_dir, 0o700)?;
-    let keyring = Arc::new(master::keyring(secrets.master, &settings.master_key_file)?);
+    let is_first = !ring::is_pinned(&settings.kernel.pin_dir);
+    if plan.absent.is_some() && !is_first {
+        // Revocations would not reach what a former start pinned, and nobody would notice.
+        let pin_dir = settings.kernel.pin_dir.clone();
+        return Err(StartError::Pinned { pin_dir });
+    }
     let store = Store::Embedded(Embedded::open(&settings.store).await?);
+    let file = &settings.master_key_file;
+    let is_needed = !file.exists() && store.snapshot().await?.holds_keys();
+    let keyring = Arc::new(master::keyring(secrets.master, file, is_needed)?);
     let mode = if store.is_closed().await? {
         Mode::Closed
     } else {
@@ -119,8 +129,7 @@ async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), S
         .collect::<Result<Vec<_>, _>>()?;
     let socket = AdminSocket::bind(&settings.admin_socket, &settings.admin_group)?;
 
-    let is_first = !settings.kernel.pin_dir.exists();
-    let ring = Arc::new(guard(&settings, mode, plan)?);
+    let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
     let parts = Opened {
         shared: secrets.shared.map(|token| token.digest),
         settings,
@@ -205,7 +214,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
 }
 
 /// Puts the packet ring up, or says why it is absent.
-fn guard(settings: &Settings, mode: Mode, plan: Plan) -> Result<Ring, StartError> {
+fn guard(settings: &Settings, mode: Mode, plan: Plan, first: bool) -> Result<Ring, StartError> {
     if let Some(reason) = plan.absent {
         if !plan.protected.is_empty() {
             warn!(
@@ -220,7 +229,7 @@ fn guard(settings: &Settings, mode: Mode, plan: Plan) -> Result<Ring, StartError
     }
     match Ring::start(&settings.kernel, mode, plan.protected.clone()) {
         Ok(ring) => Ok(ring),
-        Err(cause) if settings.kernel.need == KernelNeed::Prefer => {
+        Err(cause) if settings.kernel.need == KernelNeed::Prefer && first => {
             let reason = Chain(&cause).to_string();
             warn!(
                 reason,

@@ -184,6 +184,8 @@ pub struct FailedAuth {
 /// How much the start depends on the packet ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelNeed {
+    /// As `Require`, as soon as there is something that only the packet ring protects.
+    Auto,
     Require,
     Prefer,
     Off,
@@ -254,16 +256,6 @@ impl Route {
             byok: false,
             global_key: false,
         }
-    }
-}
-
-impl UpstreamUrl {
-    /// Whether the name says by itself that this is an address of this host.
-    ///
-    /// Other addresses of this host are known only to the kernel: `app::doorway` asks it.
-    pub fn is_loopback(&self) -> bool {
-        let address: Result<IpAddr, _> = self.host.parse();
-        self.host == "localhost" || address.is_ok_and(|a| a.to_canonical().is_loopback())
     }
 }
 

@@ -10,10 +10,10 @@ use super::{
     view::View,
 };
 use crate::{
-    admin::wire::{Explain, RingVerdict},
+    admin::wire::{Explain, RingVerdict, Secret},
     kernel::{Probe, Verdicts},
     proxy::Question,
-    settings::ListenSources,
+    settings::{ListenSources, Mode},
     source::Peer,
 };
 
@@ -119,6 +119,7 @@ fn absent(view: &View) -> RingVerdict {
 fn connection(view: &View, peer: Peer, sources: ListenSources) -> RingVerdict {
     let grants = &view.proxy.grants;
     let (passes, reason) = match (peer, sources) {
+        _ if grants.mode() == Mode::Closed => (false, "closed by panic: nothing is served"),
         (Peer::Loopback, _) => (true, "loopback: the list does not apply, the token does"),
         (Peer::Address(_), ListenSources::Any) => (true, "this listener admits any source"),
         (Peer::Address(at), ListenSources::Listed) if grants.lists(at) => (true, "listed"),
@@ -137,7 +138,7 @@ fn request(view: &View, peer: Peer, asked: &Explain) -> RingVerdict {
         peer,
         method: asked.method.as_deref().unwrap_or("POST"),
         path: asked.path.as_deref().unwrap_or("/v1/chat/completions"),
-        token: asked.token.as_ref().map(|token| token.reveal()),
+        token: asked.token.as_ref().map(Secret::reveal),
     });
     RingVerdict {
         ring: "request".to_owned(),

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 
@@ -108,7 +109,7 @@ impl PacketRing for Ring {
                     ops,
                 })
                 .await;
-            applied.map(counts).map_err(failed)
+            applied.map(counts).map_err(|error| failed(&error))
         })
     }
 
@@ -131,7 +132,7 @@ impl PacketRing for Ring {
                     openings,
                 })
                 .await;
-            applied.map(counts).map_err(failed)
+            applied.map(counts).map_err(|error| failed(&error))
         })
     }
 
@@ -145,7 +146,10 @@ impl PacketRing for Ring {
                 remote,
                 local_ports: self.ports(),
             });
-            agent.destroy(flows.collect()).await.map_err(failed)
+            agent
+                .destroy(flows.collect())
+                .await
+                .map_err(|error| failed(&error))
         })
     }
 
@@ -154,9 +158,19 @@ impl PacketRing for Ring {
             let Some(agent) = self.agent() else {
                 return Ok(());
             };
-            agent.mode(kernel_mode(mode)).await.map_err(failed)
+            agent
+                .mode(kernel_mode(mode))
+                .await
+                .map_err(|error| failed(&error))
         })
     }
+}
+
+/// Whether a former start left links in the kernel.
+pub(super) fn is_pinned(pin_dir: &Path) -> bool {
+    let layouts = std::fs::read_dir(pin_dir).into_iter().flatten().flatten();
+    let mut links = layouts.map(|layout| layout.path().join("links"));
+    links.any(|links| std::fs::read_dir(links).is_ok_and(|mut found| found.next().is_some()))
 }
 
 fn setup(kernel: &Kernel, mode: Mode, protected: &[Protected]) -> kernel::Setup {
@@ -252,13 +266,16 @@ fn counts(applied: kernel::Applied) -> Applied {
     }
 }
 
-fn failed(error: KernelError) -> RingError {
-    if let KernelError::Full { .. } = error {
+fn failed(error: &KernelError) -> RingError {
+    if let KernelError::Full { table, .. } = error {
+        let found = gate_common::layout::TABLES
+            .iter()
+            .find(|known| known.name == *table);
         return RingError::Full {
-            capacity: gate_common::layout::EXACT4_MAX,
+            capacity: found.map_or(0, |table| table.entries),
         };
     }
-    RingError::Failed(crate::telemetry::Chain(&error).to_string())
+    RingError::Failed(crate::telemetry::Chain(error).to_string())
 }
 
 /// The networks that cover `net` without any of `keep`.

@@ -19,7 +19,7 @@ use crate::{
     control::Work,
     kernel::{self, Agent},
     proxy::{Proxy, listen::Bound},
-    settings::{ListenSources, Settings},
+    settings::{ListenSources, Mode, Settings},
 };
 
 pub(super) struct View {
@@ -76,6 +76,9 @@ impl Inspect for View {
     }
 
     fn ready(&self) -> Result<(), String> {
+        if self.proxy.grants.mode() == Mode::Closed {
+            return Err("closed by panic".to_owned());
+        }
         if self.proxy.is_draining() {
             Err("draining".to_owned())
         } else {

@@ -131,7 +131,17 @@ pub(super) fn routes(
     let (routes, origin): (Vec<Route>, _) = match &flags.profile {
         Some(name) => {
             let profile = ProfileName::read("--profile", name)?;
-            (vec![Route::new("", profile, usual)], Flag)
+            let prefix = match profile {
+                // The rollout stands in the path, and is checked there.
+                ProfileName::Verifiers => "/rollout/{rollout}",
+                ProfileName::VerifiersSession
+                | ProfileName::Openai
+                | ProfileName::Anthropic
+                | ProfileName::Plain
+                | ProfileName::Apollo
+                | ProfileName::Coder => "",
+            };
+            (vec![Route::new(prefix, profile, usual)], Flag)
         }
         None if file.is_empty() => (usual_routes(&usual), Default),
         None => (file.iter().map(route).collect::<Result<_, _>>()?, File),
@@ -189,6 +199,10 @@ fn route(raw: &raw::RawRoute) -> Result<Route, Refused> {
     let prefix = prefix.trim_end_matches('/');
     let profile = raw.profile.as_deref().unwrap_or("openai");
     let profile = ProfileName::read("route.profile", profile)?;
+    if profile == ProfileName::Verifiers && !prefix.ends_with("/{rollout}") {
+        let expected = "a path that ends in /{rollout}: profile verifiers checks the rollout there";
+        return Err(value::refused("route.prefix", prefix, expected));
+    }
     let name = raw.upstream.as_deref().unwrap_or("default");
     let upstream = name
         .parse()
