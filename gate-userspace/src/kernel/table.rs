@@ -15,7 +15,7 @@ use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Ebpf, Pod};
 use gate_common::address::{V4, V6};
-use gate_common::entry::{BindKey, Config, Entry, SpoofKey};
+use gate_common::entry::{BindKey, Config, Entry, Near6, SpoofKey};
 use gate_common::name;
 use ipnet::IpNet;
 
@@ -46,6 +46,7 @@ pub(super) struct Tables {
     local4: Hash<u32, u32>,
     local6: Hash<[u32; 4], u32>,
     near4: Array<MapData, u64>,
+    near6: Array<MapData, Near6>,
     localnet4: LpmTrie<MapData, u32, u32>,
     localnet6: LpmTrie<MapData, [u32; 4], u32>,
     config: Array<MapData, Config>,
@@ -67,6 +68,7 @@ impl Tables {
             local4: take(object, name::LOCAL4)?,
             local6: take(object, name::LOCAL6)?,
             near4: take(object, name::NEAR4)?,
+            near6: take(object, name::NEAR6)?,
             localnet4: take(object, name::LOCALNET4)?,
             localnet6: take(object, name::LOCALNET6)?,
             config: take(object, name::CONFIG)?,
@@ -252,6 +254,19 @@ impl Tables {
             .iter()
             .collect::<Result<_, _>>()
             .map_err(|cause| fault(name::NEAR4, cause))
+    }
+
+    pub(super) fn near6(&self) -> Result<Vec<Near6>, KernelError> {
+        self.near6
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(|cause| fault(name::NEAR6, cause))
+    }
+
+    pub(super) fn write_near6(&mut self, slot: u32, value: Near6) -> Result<(), KernelError> {
+        self.near6
+            .set(slot, value, 0)
+            .map_err(|cause| fault(name::NEAR6, cause))
     }
 
     pub(super) fn write_near(&mut self, slot: u32, word: u64) -> Result<(), KernelError> {
