@@ -46,7 +46,10 @@ fn median(mut times: Vec<u128>) -> u128 {
     times[times.len() / 2]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nanoseconds of a hash fit a double exactly")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "nanoseconds of a hash fit a double exactly"
+)]
 fn ratio(first: u128, last: u128) -> f64 {
     first as f64 / last as f64
 }

@@ -1,5 +1,7 @@
 //! `/v1/clients`.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -10,16 +12,16 @@ use axum::{
 use super::{
     Api, parse,
     peer::Peer,
-    question::{Question, Raw, read},
+    question::{Query, Question, Raw, read},
     refusal::Refusal,
     show,
     wire::{
         Changed, ClientAdd, ClientAdded, ClientList, ClientView, Ended, KeySet, Moment, Renew,
-        Renewed, Rotate, Rotated, Secret, SourcesChanged, SourcesPatch,
+        Renewed, Rotate, Rotated, Secret, SourcesChanged, SourcesPatch, Wait,
     },
 };
 use crate::{
-    control::{Owner, Turnover},
+    control::{Done, Owner, Turnover},
     ident::ClientName,
 };
 
@@ -91,18 +93,20 @@ pub(super) async fn revoke(
     State(api): State<Api>,
     peer: Peer,
     Path(name): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Ended>, Refusal> {
     let done = api.control.revoke(peer.actor(), named(&name)?).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn disable(
     State(api): State<Api>,
     peer: Peer,
     Path(name): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Ended>, Refusal> {
     let done = api.control.disable(peer.actor(), named(&name)?).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn enable(
@@ -169,7 +173,7 @@ impl Api {
         rotate: Rotate,
     ) -> Result<Rotated, Refusal> {
         let turnover = Turnover {
-            grace: std::time::Duration::from_secs(rotate.grace_seconds),
+            grace: Duration::from_secs(rotate.grace_seconds),
             token: rotate.token.as_ref().map(parse::adopted),
         };
         let rotation = self.control.rotate(peer.actor(), owner, turnover).await?;
@@ -187,6 +191,22 @@ impl Api {
             streams_cut: rotation.done.streams,
             revision: rotation.done.revision,
         })
+    }
+}
+
+impl Api {
+    /// The answer of an ending, with how far the fleet is.
+    pub(super) async fn everywhere(
+        &self,
+        mut done: Done,
+        wait: Wait,
+    ) -> Result<Json<Ended>, Refusal> {
+        let wait = Duration::from_secs(wait.wait_seconds);
+        if let Err(why) = self.control.wait_for_hosts(&mut done, wait).await {
+            // It is done here and written; only the others' answers are missing.
+            done.warnings.push(why.to_string());
+        }
+        Ok(Json(show::ended(done)))
     }
 }
 

@@ -13,10 +13,9 @@ use super::{
     peer::Peer,
     question::{Query, Question, Raw, read},
     refusal::Refusal,
-    show,
     wire::{
         Changed, Ended, Moment, Renew, Renewed, RolloutClose, RolloutList, RolloutOpen,
-        RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen, RolloutsOpened,
+        RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen, RolloutsOpened, Wait,
     },
 };
 use crate::{
@@ -113,15 +112,17 @@ pub(super) async fn close_one(
     State(api): State<Api>,
     peer: Peer,
     Path(id): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Ended>, Refusal> {
     let closing = Closing::Ids(vec![named(&id)?]);
     let done = api.control.close(peer.actor(), closing).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn close_many(
     State(api): State<Api>,
     peer: Peer,
+    Query(wait): Query<Wait>,
     Question(close): Question<RolloutClose>,
 ) -> Result<Json<Ended>, Refusal> {
     let closing = match (close.ids, close.client) {
@@ -130,7 +131,7 @@ pub(super) async fn close_many(
         _ => return Err(Refusal::invalid("say either ids or client")),
     };
     let done = api.control.close(peer.actor(), closing).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn drain(

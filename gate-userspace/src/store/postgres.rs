@@ -4,6 +4,7 @@
 //! writers take one row lock for their revision, so that revisions appear in order and a reader
 //! that has seen one has seen all before it.
 
+mod hosts;
 mod listen;
 mod migrate;
 mod read;
@@ -38,6 +39,7 @@ pub struct Postgres {
     pool: Pool,
     config: Arc<Config>,
     bell: Arc<Notify>,
+    staleness: Option<Duration>,
 }
 
 /// Never the password.
@@ -51,11 +53,14 @@ impl std::fmt::Debug for Postgres {
 }
 
 impl Postgres {
+    /// `staleness` is how long this host goes on without word from the store; none = until each
+    /// lease ends.
+    ///
     /// Connects and brings the schema to this version; of several that start together one does it.
     ///
     /// # Errors
     /// When the server cannot be reached, or its schema is of a newer version.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
+    pub async fn open(url: &str, staleness: Option<Duration>) -> Result<Self, StoreError> {
         let mut config: Config = url.parse().map_err(in_use)?;
         config.connect_timeout(PATIENCE).application_name("gated");
         let manager = ManagerConfig {
@@ -76,6 +81,7 @@ impl Postgres {
             pool,
             config: Arc::new(config),
             bell: Arc::default(),
+            staleness,
         };
         patiently(async { migrate::run(&mut store.client().await?).await }).await?;
         Ok(store)
@@ -130,6 +136,10 @@ impl Postgres {
 
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         patiently(async { migrate::check(&self.client().await?).await }).await
+    }
+
+    pub(super) fn staleness(&self) -> Option<Duration> {
+        self.staleness
     }
 
     pub(super) async fn rung(&self) {
