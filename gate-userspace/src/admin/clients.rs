@@ -31,16 +31,17 @@ pub(super) async fn add(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
-    let work = async {
-        let add: ClientAdd = read(&body)?;
-        let ask = parse::client(add, api.control.grants().host())?;
-        let added = api.control.add_client(peer.actor(), ask).await?;
+    let (asked, question) = (api.clone(), body.clone());
+    let work = async move {
+        let (control, host) = (&asked.control, asked.control.grants().host());
+        let ask = parse::client(read::<ClientAdd>(&question)?, host)?;
+        let added = control.add_client(peer.actor(), ask).await?;
         Ok(ClientAdded {
             client: added.client.name.clone(),
             client_id: added.client.id.0.get(),
             token: Secret::from(added.token.text),
             token_id: added.token.id,
-            sources: show::sources(&added.client.sources, api.control.grants().host()),
+            sources: show::sources(&added.client.sources, host),
             expires_at: added.client.expires.map(Moment),
             revision: added.revision,
         })
@@ -155,10 +156,11 @@ pub(super) async fn rotate(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let path = format!("clients/{name}/rotate");
-    let work = async {
+    let (asked, question) = (api.clone(), body.clone());
+    let work = async move {
         let name = named(&name)?;
         let owner = Owner::Client(name.clone());
-        let mut rotated = api.rotated(peer, owner, read(&body)?).await?;
+        let mut rotated = asked.rotated(peer, owner, read(&question)?).await?;
         rotated.client = Some(name);
         Ok(rotated)
     };

@@ -36,11 +36,12 @@ pub(super) async fn open(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let many = read::<Peek>(&body)?.rollouts.is_some();
+    let (asked, question) = (api.clone(), body.clone());
     if many {
-        let work = api.open_many(peer, &body);
+        let work = async move { asked.open_many(peer, &question).await };
         api.once(peer, &headers, "rollouts", &body, work).await
     } else {
-        let work = api.open_one(peer, &body);
+        let work = async move { asked.open_one(peer, &question).await };
         api.once(peer, &headers, "rollouts", &body, work).await
     }
 }
@@ -173,10 +174,11 @@ pub(super) async fn rotate(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let path = format!("rollouts/{id}/rotate");
-    let work = async {
+    let (asked, question) = (api.clone(), body.clone());
+    let work = async move {
         let id = named(&id)?;
         let owner = Owner::Rollout(id.clone());
-        let mut rotated = api.rotated(peer, owner, read(&body)?).await?;
+        let mut rotated = asked.rotated(peer, owner, read(&question)?).await?;
         rotated.rollout = Some(id);
         Ok(rotated)
     };

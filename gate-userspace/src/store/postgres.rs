@@ -61,7 +61,7 @@ impl Postgres {
     /// # Errors
     /// When the server cannot be reached, or its schema is of a newer version.
     pub async fn open(url: &str, staleness: Option<Duration>) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse().map_err(in_use)?;
+        let mut config: Config = url.parse()?;
         config.connect_timeout(PATIENCE).application_name("gated");
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
@@ -162,10 +162,6 @@ impl From<PoolError> for StoreError {
     fn from(why: PoolError) -> Self {
         Self::Use(why.into())
     }
-}
-
-fn in_use(why: tokio_postgres::Error) -> StoreError {
-    why.into()
 }
 
 async fn patiently<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
