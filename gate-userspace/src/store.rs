@@ -9,11 +9,13 @@ mod row;
 mod sql;
 mod embedded;
 mod postgres;
+mod place;
 
 use std::{path::PathBuf, time::Duration};
 
 pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
+pub use place::{BadPlace, StorePlace};
 pub use postgres::Postgres;
 pub use row::BadRow;
 

@@ -32,7 +32,7 @@ async fn a_revocation_that_waited_is_in_force_everywhere() {
         .hosts
         .iter()
         .map(|host| (host.host.as_str(), host.state));
-    let all_done = [("a", HostState::Done), ("b", HostState::Done)];
+    let all_done = [("here", HostState::Done), ("there", HostState::Done)];
     assert_eq!(hosts.collect::<Vec<_>>(), all_done);
 }
 
@@ -44,7 +44,7 @@ async fn a_source_opens_on_its_own_host_only() {
     };
     let mut ask = new_client("c", &[]);
     ask.sources = vec![
-        Source::on(&"a".parse().unwrap(), "172.17.0.2").unwrap(),
+        Source::on(&"here".parse().unwrap(), "172.17.0.2").unwrap(),
         Source::anywhere("203.0.113.0/24").unwrap(),
     ];
     let added = fleet.a.control.add_client(ACTOR, ask).await.unwrap();
@@ -140,6 +140,32 @@ async fn panic_on_one_host_closes_the_other() {
     assert_eq!(fleet.a.rings.state().mode, Some(Mode::Enforce));
 }
 
+/// A server that restarts costs a moment, and no change that was answered.
+#[tokio::test]
+async fn broken_connections_are_made_anew() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    add(&fleet.a, "c", &[]).await;
+    let mut opened = Vec::new();
+    for round in 0..20 {
+        if round % 5 == 2 {
+            fleet.database.break_connections().await;
+        }
+        let ask = new_rollout(&format!("r{round}"), "c", &[]);
+        match fleet.a.control.open_rollouts(ACTOR, vec![ask]).await {
+            Ok(openings) => opened.extend(openings),
+            Err(why) => assert_eq!(why.status(), 503, "{why:?}"),
+        }
+    }
+    assert!(opened.len() >= 12, "{}", opened.len());
+    let newest = opened.last().unwrap().revision;
+    until(&fleet.b, newest).await;
+    for opening in opened {
+        assert!(fleet.b.control.rollout_named(&opening.rollout.id).is_ok());
+    }
+}
+
 /// Acceptance 101 (control's part).
 #[tokio::test]
 async fn without_word_from_the_store_a_host_goes_stale() {
@@ -160,19 +186,22 @@ async fn without_word_from_the_store_a_host_goes_stale() {
     assert!(grant(gate, &token).is_none() && entries(gate).is_empty());
 }
 
-struct Fleet {
+pub(super) struct Fleet {
     database: Database,
     clock: Clock,
-    a: Gate,
-    b: Gate,
+    pub(super) a: Gate,
+    pub(super) b: Gate,
 }
 
 impl Fleet {
-    async fn start() -> Option<Self> {
+    pub(super) async fn start() -> Option<Self> {
         let database = Database::new().await?;
         let clock = Clock::stopped(Stamp(1_000_000));
         // Acceptance 117 (gate's own part): of two that start together, one migrates.
-        let (a, b) = tokio::join!(host(&database, "a", &clock), host(&database, "b", &clock));
+        let (a, b) = tokio::join!(
+            host(&database, "here", &clock),
+            host(&database, "there", &clock)
+        );
         Some(Self {
             database,
             clock,
@@ -194,7 +223,7 @@ async fn host(database: &Database, name: &str, clock: &Clock) -> Gate {
 }
 
 /// Waits until a host is there.
-async fn until(gate: &Gate, revision: Revision) {
+pub(super) async fn until(gate: &Gate, revision: Revision) {
     while gate.control.grants().revision() < revision {
         tokio::task::yield_now().await;
     }

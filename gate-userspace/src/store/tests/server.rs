@@ -96,6 +96,14 @@ impl Database {
         server.url(&self.name)
     }
 
+    /// As when the server restarts: every connection breaks, new ones are taken.
+    pub(crate) async fn break_connections(&self) {
+        let server = SERVER.as_ref().expect("it was there when this was made");
+        let client = connect(&server.url("postgres")).await;
+        let text = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        client.execute(text, &[&self.name]).await.unwrap();
+    }
+
     /// As when the server is gone, for good.
     pub(crate) async fn drop(&self) {
         let server = SERVER.as_ref().expect("it was there when this was made");
