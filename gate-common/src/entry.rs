@@ -109,7 +109,7 @@ pub const AUDIT: u32 = 1 << 1;
 /// The network table of this family is not empty.
 pub const NETS4: u32 = 1 << 2;
 pub const NETS6: u32 = 1 << 3;
-/// Whole networks are local (AnyIP) in this family.
+/// Whole networks are local (`AnyIP`) in this family.
 pub const LOCALNETS4: u32 = 1 << 4;
 pub const LOCALNETS6: u32 = 1 << 5;
 

@@ -74,6 +74,7 @@ impl Lane {
 
     /// The lane of verdicts that `audit` did not carry out.
     #[inline(always)]
+    #[must_use]
     pub const fn audited(self) -> Self {
         match self {
             Self::Xdp | Self::AuditXdp => Self::AuditXdp,
@@ -99,5 +100,6 @@ pub const SLOTS: usize = 8 * REASONS as usize;
 /// Interface index of `lo` in every network namespace. Gate is never attached there, so a run of a
 /// frame program with it is a test run, which the kernel places on `lo`.
 pub const LOOPBACK_IFINDEX: u32 = 1;
-/// Interface index that marks a test run of the socket lookup, where `lo` is a real value.
-pub const PROBE_IFINDEX: u32 = u32::MAX;
+/// Interface index that marks a test run of the socket lookup, where `lo` is a real value: the
+/// kernel allows no other in a test run, and no packet comes from nowhere.
+pub const PROBE_IFINDEX: u32 = 0;

@@ -4,7 +4,7 @@
 //! The filter only ever says "surely not"; userspace sets bits before an entry and clears them
 //! after, so a wrong answer costs a lookup and never a verdict.
 
-use crate::address::Address;
+use crate::address::{Address, V4};
 
 /// Words of the filter, a power of two: 1 Mbit, 17 % full at 100k addresses.
 pub const FILTER_WORDS: usize = 16384;
@@ -17,4 +17,20 @@ pub fn place<A: Address>(address: A, seed: u64) -> (u32, u64) {
     mixed = mixed.wrapping_mul(0xd6e8_feb8_6659_fd93);
     let word = (mixed >> 44) as u32 & (FILTER_WORDS as u32 - 1);
     (word, 1 << ((mixed >> 32) & 63) | 1 << ((mixed >> 38) & 63))
+}
+
+/// Slots of the small array in front of the local IPv4 addresses: most hosts have fewer, and a
+/// compared word costs 6 ns less than a hash.
+pub const NEAR_SLOTS: usize = 64;
+
+/// Where an address stands in that array.
+#[inline(always)]
+pub fn near_slot(address: V4) -> u32 {
+    address.0.wrapping_mul(0x9e37_79b1) >> 26
+}
+
+/// What stands there: the address, and above it the classes that hold there.
+#[inline(always)]
+pub fn near(address: V4, classes: u32) -> u64 {
+    (classes as u64) << 32 | address.0 as u64
 }

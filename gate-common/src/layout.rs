@@ -5,7 +5,7 @@
 
 use crate::entry::{BindKey, Bucket, Config, Entry, PORT_WORDS, SpoofKey};
 use crate::event::SLOTS;
-use crate::filter::FILTER_WORDS;
+use crate::filter::{FILTER_WORDS, NEAR_SLOTS};
 use crate::name;
 
 /// Kernel map types, by their UAPI numbers.
@@ -46,7 +46,7 @@ pub const BIND_MAX: usize = 1 << 17;
 pub const LINKS_MAX: usize = 1 << 14;
 /// Addresses of this host per family.
 pub const LOCAL_MAX: usize = 1 << 14;
-/// Local networks (AnyIP) per family.
+/// Local networks (`AnyIP`) per family.
 pub const LOCALNET_MAX: usize = 1 << 10;
 /// Sources with a SYN budget in use.
 pub const SYN_BUDGET_MAX: usize = 1 << 15;
@@ -81,7 +81,7 @@ const fn table(
 }
 
 /// Every map of the object.
-pub const TABLES: [Table; 18] = [
+pub const TABLES: [Table; 19] = [
     table(
         name::EXACT4,
         Kind::Hash,
@@ -163,6 +163,15 @@ pub const TABLES: [Table; 18] = [
         LOCAL_MAX,
         NO_PREALLOC,
         "classes",
+    ),
+    table(
+        name::NEAR4,
+        Kind::Array,
+        4,
+        8,
+        NEAR_SLOTS,
+        0,
+        "address classes",
     ),
     table(
         name::LOCALNET4,

@@ -2,8 +2,15 @@
 //!
 //! Compiled unchanged into the XDP program, the tc program and host tests. It touches neither raw
 //! memory nor a map: bytes come in through [`packet::Reader`], tables through [`verdict::Tables`].
-//! `#[inline(always)]` stands where the verifier needs one flat program; that is the only reason
-//! for it anywhere in this crate.
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier follows one flat program best; the only reason for it in this crate"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_lossless,
+    reason = "wire words are cut into fields, also in const functions, which have no `From`"
+)]
 #![cfg_attr(not(any(test, feature = "user")), no_std)]
 
 pub mod address;

@@ -185,9 +185,46 @@ const fn byte(word: u32, index: u32) -> u8 {
     (u32::from_be(word) >> (24 - 8 * index)) as u8
 }
 
+/// Bytes of headers at the start of a frame, the fixed part of TCP included: what may be shown of
+/// it. Whatever follows is somebody's data.
+#[cfg(any(test, feature = "user"))]
+pub fn headers<R: Reader>(reader: &R) -> usize {
+    match link(reader) {
+        Err(_) => ETHERTYPE_AT + 2,
+        Ok((Family::V4, at)) => match reader.words::<2>(at) {
+            Some(head) => {
+                let end = at + (byte(head[0], 0) & 15) as usize * 4;
+                if low16(head[1]) & FRAGMENT_BITS == 0 {
+                    end + TCP_FIXED
+                } else {
+                    end
+                }
+            }
+            None => at,
+        },
+        Ok((Family::V6, at)) => {
+            let next = reader.words::<2>(at).map_or(0, |head| byte(head[1], 2));
+            extension::walk(reader, at + 40, next).map_or(at + 40, |end| end + TCP_FIXED)
+        }
+    }
+}
+
+/// Bytes of a TCP header without options.
+#[cfg(any(test, feature = "user"))]
+pub const TCP_FIXED: usize = 20;
+
 /// Frames in memory, for tests and for userspace that shows what an event carried.
 #[cfg(any(test, feature = "user"))]
 pub struct Slice<'a>(pub &'a [u8]);
+
+#[cfg(any(test, feature = "user"))]
+impl Slice<'_> {
+    /// The TCP source port, in host order; `at` is the end of the fixed TCP header.
+    pub fn source_port(&self, at: usize) -> Option<u16> {
+        self.words::<1>(at.checked_sub(TCP_FIXED)?)
+            .map(|[word]| high16(word))
+    }
+}
 
 #[cfg(any(test, feature = "user"))]
 impl Reader for Slice<'_> {

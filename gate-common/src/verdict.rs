@@ -134,7 +134,8 @@ fn admit<A: Address, T: Tables + Sources<A>>(
     mut refusal: Reason,
 ) -> Reason {
     let source = packet.source;
-    let keep = refusal != Reason::Stranger;
+    // A frame that nobody can read keeps that as its reason.
+    let stranger = matches!(refusal, Reason::Stranger);
     if tables.maybe_known(source)
         && let Some(entry) = tables.exact(source)
     {
@@ -146,10 +147,11 @@ fn admit<A: Address, T: Tables + Sources<A>>(
         }
         if !shut {
             match consider(entry, tables, hook, wanted) {
-                Reason::Allowed => return connect(packet, tables, hook, Reason::Allowed),
-                Reason::WrongInterface => return Reason::WrongInterface,
-                why if !keep => refusal = why,
-                _ => {}
+                Answer::Open => return connect(packet, tables, hook, Reason::Allowed),
+                Answer::Elsewhere => return Reason::WrongInterface,
+                Answer::Unlisted if stranger => refusal = Reason::Unlisted,
+                Answer::Expired if stranger => refusal = Reason::Expired,
+                Answer::Unlisted | Answer::Expired => {}
             }
         }
     }
@@ -163,10 +165,11 @@ fn admit<A: Address, T: Tables + Sources<A>>(
             break;
         };
         match consider(entry, tables, hook, wanted) {
-            Reason::Allowed => return connect(packet, tables, hook, Reason::AllowedNet),
-            Reason::WrongInterface => return Reason::WrongInterface,
-            why if !keep => refusal = why,
-            _ => {}
+            Answer::Open => return connect(packet, tables, hook, Reason::AllowedNet),
+            Answer::Elsewhere => return Reason::WrongInterface,
+            Answer::Unlisted if stranger => refusal = Reason::Unlisted,
+            Answer::Expired if stranger => refusal = Reason::Expired,
+            Answer::Unlisted | Answer::Expired => {}
         }
         if entry.prefix() == 0 {
             break;
@@ -177,9 +180,17 @@ fn admit<A: Address, T: Tables + Sources<A>>(
     refusal
 }
 
-/// `Allowed`, `WrongInterface`, `Unlisted` or `Expired`.
+/// What one entry says to a packet.
+enum Answer {
+    Open,
+    /// Bound to another interface, which ends the search: a wider network must not bless a lie.
+    Elsewhere,
+    Unlisted,
+    Expired,
+}
+
 #[inline(always)]
-fn consider<T: Tables>(entry: Entry, tables: &T, hook: Hook, wanted: u32) -> Reason {
+fn consider<T: Tables>(entry: Entry, tables: &T, hook: Hook, wanted: u32) -> Answer {
     let (ports, until) = match hook {
         Hook::Lookup | Hook::Loopback => (entry.reach, entry.reach_until),
         Hook::Frame => {
@@ -189,18 +200,18 @@ fn consider<T: Tables>(entry: Entry, tables: &T, hook: Hook, wanted: u32) -> Rea
                 (bound.ports, bound.until)
             } else if entry.bound_only() {
                 tables.accuse(entry.tag);
-                return Reason::WrongInterface;
+                return Answer::Elsewhere;
             } else {
                 (entry.ports, entry.until)
             }
         }
     };
     if ports & wanted == 0 {
-        Reason::Unlisted
+        Answer::Unlisted
     } else if until != 0 && tables.is_past(until) {
-        Reason::Expired
+        Answer::Expired
     } else {
-        Reason::Allowed
+        Answer::Open
     }
 }
 

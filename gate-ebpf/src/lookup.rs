@@ -74,11 +74,8 @@ where
     } else {
         Hook::Lookup
     };
-    let lane = if ifindex == PROBE_IFINDEX {
-        Lane::Probe
-    } else {
-        Lane::Lookup
-    };
+    let probe = ifindex == PROBE_IFINDEX;
+    let lane = if probe { Lane::Probe } else { Lane::Lookup };
     let packet = Packet {
         source,
         destination,
@@ -86,7 +83,7 @@ where
         flags: 0,
         defect: None,
     };
-    match decide(&packet, &Maps { ifindex }, hook) {
+    match decide(&packet, &Maps { ifindex, probe }, hook) {
         reason @ (Reason::NotIp
         | Reason::NotTcp
         | Reason::OtherPort

@@ -11,6 +11,19 @@
     reason = "packet bytes and map values are raw memory; each access has its SAFETY line"
 )]
 #![expect(
+    clippy::inline_always,
+    reason = "the verifier follows one flat program best"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_lossless,
+    reason = "context words are cut into fields of known width"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "the entry macros fix the signatures"
+)]
+#![expect(
     unstable_features,
     reason = "loads of unaligned words need inline assembly"
 )]

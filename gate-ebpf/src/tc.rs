@@ -17,12 +17,13 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
     // SAFETY: the kernel hands a valid context to the program.
     let (device, arrived) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).ingress_ifindex) };
     // The two are equal for a real packet. A test run stands on `lo`, and may claim an interface.
-    let (lane, ifindex) = if device == LOOPBACK_IFINDEX {
+    let probe = device == LOOPBACK_IFINDEX;
+    let (lane, ifindex) = if probe {
         (Lane::Probe, arrived)
     } else {
         (Lane::Tc, device)
     };
-    match judge(&Frame::tc(ctx), &Maps { ifindex }) {
+    match judge(&Frame::tc(ctx), &Maps { ifindex, probe }) {
         reason @ (Reason::NotIp
         | Reason::NotTcp
         | Reason::OtherPort
@@ -47,7 +48,7 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
         | Reason::SynBudget
         | Reason::Closed) => {
             if refuse(lane, reason, ifindex, ctx) {
-                TC_ACT_SHOT as i32
+                TC_ACT_SHOT
             } else {
                 TC_ACT_UNSPEC
             }

@@ -13,12 +13,9 @@ use crate::report::{count, refuse};
 #[inline(always)]
 pub(crate) fn ingress(ctx: &XdpContext) -> u32 {
     let ifindex = ctx.ingress_ifindex() as u32;
-    let lane = if ifindex == LOOPBACK_IFINDEX {
-        Lane::Probe
-    } else {
-        Lane::Xdp
-    };
-    match judge(&Frame::xdp(ctx), &Maps { ifindex }) {
+    let probe = ifindex == LOOPBACK_IFINDEX;
+    let lane = if probe { Lane::Probe } else { Lane::Xdp };
+    match judge(&Frame::xdp(ctx), &Maps { ifindex, probe }) {
         reason @ (Reason::NotIp
         | Reason::NotTcp
         | Reason::OtherPort

@@ -7,6 +7,7 @@ mod bind;
 mod check;
 mod events;
 mod explain;
+mod facts;
 mod fault;
 mod lock;
 mod master;

@@ -23,6 +23,7 @@ mod local;
 mod message;
 mod netlink;
 pub mod object;
+mod pcap;
 mod pins;
 mod plan;
 mod ports;
@@ -41,5 +42,6 @@ pub use message::{
     Applied, Batch, Flow, GuardedPort, Hook, InterfaceRule, Interfaces, Mode, Op, Opening, Policy,
     Reply, Request, Setup, SourceKey, SynBudget, Want,
 };
+pub use pcap::frames as pcap_frames;
 pub use status::{Audit, Fill, InterfaceStatus, Spoof, State, Status};
 pub use unload::{Unloaded, unload};

@@ -5,10 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use harness::client::{Call, Complete};
 use harness::probe::{Syn, syn};
 use harness::sse::{End, Event, Events};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::report::Report;
@@ -43,10 +44,12 @@ pub(crate) async fn all(scene: &mut Scene, report: &mut Report) -> anyhow::Resul
         token_from_foreign_address(scene)
     );
     line!("a bad token is refused", bad_token(scene));
-    line!(
-        "closing A ends its running stream, B's goes on",
-        close_cuts_one_stream(scene)
-    );
+    let [of_a, of_b] = match bounded(close_one(scene)).await {
+        Ok(both) => both,
+        Err(cause) => [Err(cause), Err(anyhow!("A's stream was never closed"))],
+    };
+    report.enter("closing A ends its running stream with an error", of_a)?;
+    report.enter("B's stream goes on", of_b)?;
     line!("A's next SYN is not answered", silent(&scene.a.site));
     line!(
         "after kill -9 of gated the stranger stays shut out",
@@ -63,7 +66,7 @@ pub(crate) async fn all(scene: &mut Scene, report: &mut Report) -> anyhow::Resul
     Ok(())
 }
 
-async fn bounded(check: impl Future<Output = anyhow::Result<String>>) -> anyhow::Result<String> {
+async fn bounded<T>(check: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     timeout(PATIENCE, check).await.context("it hangs")?
 }
 
@@ -108,7 +111,8 @@ async fn bad_token(scene: &Scene) -> anyhow::Result<String> {
     refused(&scene.a.site, &scene.a.base(), "intercepted").await
 }
 
-async fn close_cuts_one_stream(scene: &Scene) -> anyhow::Result<String> {
+/// What became of A's stream, and of B's that ran beside it.
+async fn close_one(scene: &Scene) -> anyhow::Result<[anyhow::Result<String>; 2]> {
     let mut of_a = stream(&scene.a, None).await?;
     let mut of_b = stream(&scene.b, None).await?;
     take(&mut of_a, SOME).await.context("A's stream")?;
@@ -117,29 +121,42 @@ async fn close_cuts_one_stream(scene: &Scene) -> anyhow::Result<String> {
     let ctl = scene.gated.ctl();
     let close = format!("rollout close {}", scene.a.rollout);
     let (answer, (rest, _end)) = tokio::join!(ctl.json(&close), of_a.rest());
-    let answer = answer?;
-    let last = rest.last().context("A's stream ends without a word")?;
-    ensure!(last.is_error(), "A's stream ends with {}", last.data);
+    let cut = of_a.last_byte();
+    let after = milliseconds(cut.saturating_duration_since(called));
+    Ok([
+        ended(&answer?, &rest, &after),
+        undisturbed(&mut of_b, cut).await,
+    ])
+}
+
+fn ended(answer: &Value, rest: &[Event], after: &str) -> anyhow::Result<String> {
+    let last = rest.last().context("it ends without a word")?;
+    ensure!(last.is_error(), "it ends with {}", last.data);
     ensure!(
         !rest.iter().any(|event| event.data == "[DONE]"),
-        "A's stream pretends to be complete"
+        "it pretends to be complete"
     );
-    let more = take(&mut of_b, SOME)
-        .await
-        .context("B's stream, after the call")?;
-    let alive = more
-        .iter()
-        .filter(|event| event.at > of_a.last_byte())
-        .count();
-    ensure!(alive > 0, "B's stream stopped with A's");
-    let cut = milliseconds(of_a.last_byte().saturating_duration_since(called));
     let inside = answer["elapsed_us"]
         .as_u64()
         .context("no elapsed_us in the answer")?;
+    let (kind, message) = (
+        &last.json()["error"]["type"],
+        &last.json()["error"]["message"],
+    );
     Ok(format!(
-        "{}, {cut} after the call ({inside} us in gated); B: {alive} tokens since",
-        last.data
+        "last byte {after} after the call ({inside} us in gated): {kind} {message}"
     ))
+}
+
+async fn undisturbed(of_b: &mut Events, cut: Instant) -> anyhow::Result<String> {
+    let more = take(of_b, SOME).await?;
+    let since = more.iter().filter(|event| event.at > cut).count();
+    ensure!(since > 0, "not a token since A's stream ended");
+    let gaps = more
+        .windows(2)
+        .map(|pair| pair[1].at.duration_since(pair[0].at));
+    let longest = milliseconds(gaps.max().unwrap_or_default());
+    Ok(format!("{since} tokens since, at most {longest} apart"))
 }
 
 async fn killed_gate_stays_shut(scene: &mut Scene) -> anyhow::Result<String> {

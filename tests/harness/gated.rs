@@ -8,6 +8,7 @@
 mod process;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Launch {
     place: Namespace,
     program: PathBuf,
+    through: Vec<String>,
     flags: Vec<String>,
     environment: BTreeMap<String, String>,
     config: Option<String>,
@@ -55,6 +57,7 @@ impl Launch {
         Self {
             place: place.clone(),
             program: need::built("GATED_BIN"),
+            through: Vec::new(),
             flags: Vec::new(),
             environment: BTreeMap::new(),
             config: None,
@@ -73,6 +76,12 @@ impl Launch {
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Starts it by way of `words`, e.g. a program that takes something away from it.
+    pub fn through(mut self, words: &[&str]) -> Self {
+        self.through = words.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -116,7 +125,13 @@ impl Launch {
     }
 
     fn spawn(&self, folder: &Scratch) -> anyhow::Result<Process> {
-        let mut command = self.place.command(&self.program);
+        let mut words = self
+            .through
+            .iter()
+            .map(OsStr::new)
+            .chain([self.program.as_os_str()]);
+        let mut command = self.place.command(words.next().context("no program")?);
+        command.args(words);
         // What gated sees of this environment would otherwise differ between machines.
         command
             .env_clear()

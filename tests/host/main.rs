@@ -19,3 +19,5 @@ mod request;
 mod revoke;
 
 mod restart;
+
+mod explain;

@@ -8,7 +8,7 @@ use harness::client::Call;
 use harness::sse::End;
 use harness::upstream::Fate;
 
-use crate::site::{UPSTREAM_KEY, base, site};
+use crate::site::{Site, UPSTREAM_KEY, base, net, site};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -88,15 +88,18 @@ async fn printed_environment_holds_no_provider_key() {
     }
 }
 
-/// Acceptance 58 and 59.
+/// Acceptance 58 and 59, with the log at its most talkative.
 #[tokio::test]
 async fn token_and_key_are_found_nowhere_they_do_not_belong() {
-    let Some(mut site) = site(1).await else {
-        return;
-    };
+    let Some(net) = net(1) else { return };
+    let gated = net.launch().config("[log]\nlevel = \"trace\"\n");
+    let gated = gated.start().await.unwrap();
+    gated.ctl().json("client add trainer").await.unwrap();
+    let mut site = Site { gated, net };
     let caller = &site.net.callers[0];
     let token = site.open("r-1", caller).await;
     assert_eq!(caller.chat("r-1", &token).await.status, 200);
+    drop(caller.stream("r-1", &token).await);
     let refusal = caller.chat("other", &token).await;
     assert_eq!(refusal.status, 401);
     let upstream = site.net.upstream.journal().raw();

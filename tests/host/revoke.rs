@@ -1,9 +1,10 @@
 //! One call shuts all three rings, streams in flight included, and only for whom it is meant.
 
+use harness::client::{Call, Client};
 use harness::probe::Syn;
 use harness::sse::Event;
 
-use crate::site::site;
+use crate::site::{base, site};
 
 /// Acceptance 69.
 #[tokio::test]
@@ -73,4 +74,31 @@ async fn revoked_client_takes_its_rollouts_along() {
         (first.knock().await, second.knock().await),
         (Syn::Silent, Syn::Silent)
     );
+}
+
+/// An idle connection is no way back in.
+#[tokio::test]
+async fn kept_connection_of_a_closed_rollout_serves_nothing() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    let token = site.open("r-1", caller).await;
+    let mut kept = Client::open(&caller.place, caller.gate4()).await.unwrap();
+    let call = || Call::chat(&base("r-1"), Some(1)).bearer(&token);
+    assert_eq!(
+        kept.send(call())
+            .await
+            .unwrap()
+            .complete()
+            .await
+            .unwrap()
+            .status,
+        200
+    );
+    site.gated.ctl().json("rollout close r-1").await.unwrap();
+    // Closed, or answered with a refusal by a gate whose packet ring lets no more packets in.
+    let again = tokio::time::timeout(std::time::Duration::from_secs(3), kept.send(call())).await;
+    if let Ok(Ok(answer)) = again {
+        assert_eq!(answer.status, 401);
+    }
+    assert_eq!(site.net.upstream.journal().requests().len(), 1);
 }

@@ -84,6 +84,14 @@ impl Net {
 }
 
 impl Site {
+    /// A caller on a cable of its own that the running gate has not seen yet.
+    pub(crate) fn plug(&mut self) -> &Caller {
+        let subnet = u8::try_from(self.net.callers.len() + 1).unwrap();
+        let caller = Caller::new(&self.net.host, subnet);
+        self.net.callers.push(caller);
+        self.net.callers.last().unwrap()
+    }
+
     /// Opens a rollout for the address of `caller` and returns its token.
     pub(crate) async fn open(&self, rollout: &str, caller: &Caller) -> String {
         let (four, six) = (caller.source4(), caller.source6());

@@ -130,3 +130,45 @@ async fn unload_without_a_daemon_leaves_nothing_and_sigterm_leaves_it_shut() {
     assert_eq!(programs(&site.net.host), NOTHING);
     assert_eq!(syn(&caller.place, caller.gate4()).await, Syn::Refused);
 }
+
+#[tokio::test]
+async fn missing_capability_is_one_clear_error_with_nothing_attached() {
+    let Some(net) = net(1) else { return };
+    if harness::need::program("setpriv").is_none() {
+        return;
+    }
+    let without = [
+        "setpriv",
+        "--bounding-set",
+        "-bpf,-sys_admin,-perfmon",
+        "--",
+    ];
+    let refused = net.launch().through(&without).refused().await.unwrap();
+    assert_refused(&refused, "no CAP_BPF");
+    assert!(
+        refused.log.to_lowercase().contains("cap_bpf"),
+        "{}",
+        refused.log
+    );
+    assert_eq!(programs(&net.host), NOTHING);
+    assert_eq!(pins(&net.host), NOTHING);
+    assert_eq!(net.callers[0].knock().await, Syn::Refused);
+}
+
+#[tokio::test]
+async fn second_gate_on_the_same_pins_is_refused_and_disturbs_nothing() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    let token = site.open("r-1", caller).await;
+    let before = (programs(&site.net.host), pins(&site.net.host));
+    let second = Launch::on(&site.net.host).flag("--listen", "0.0.0.0:8766");
+    let refused = second.flag("--sources", "listed").refused().await.unwrap();
+    assert!(
+        refused.status.is_some_and(|status| status != 0),
+        "{}",
+        refused.log
+    );
+    assert!(refused.log.contains("hint:"), "{}", refused.log);
+    assert_eq!((programs(&site.net.host), pins(&site.net.host)), before);
+    assert_eq!(caller.chat("r-1", &token).await.status, 200);
+}

@@ -14,18 +14,22 @@ use gate_userspace::kernel::{
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-type Job = Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>;
+type Answer = Box<dyn Any + Send>;
+type Job = (
+    Box<dyn FnOnce() -> Answer + Send>,
+    mpsc::Sender<thread::Result<Answer>>,
+);
 
 /// A thread that lives in a network namespace and does what it is told there.
 pub(crate) struct Namespace {
-    jobs: Option<mpsc::Sender<(Job, mpsc::Sender<thread::Result<Box<dyn Any + Send>>>)>>,
+    jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
 }
 
 impl Namespace {
     pub(crate) fn new() -> Self {
-        let (jobs, inbox) = mpsc::channel::<(Job, mpsc::Sender<_>)>();
+        let (jobs, inbox) = mpsc::channel::<Job>();
         let (ready, started) = mpsc::channel();
         let thread = thread::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
@@ -60,7 +64,7 @@ impl Namespace {
     /// Runs `job` in the namespace.
     pub(crate) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (answer, result) = mpsc::channel();
-        let job: Job = Box::new(move || Box::new(job()));
+        let job: Box<dyn FnOnce() -> Answer + Send> = Box::new(move || Box::new(job()));
         self.jobs.as_ref().unwrap().send((job, answer)).unwrap();
         match result.recv().unwrap() {
             Ok(value) => *value.downcast().unwrap(),
@@ -97,7 +101,7 @@ pub(crate) fn ip(arguments: &str) {
 
 /// The host with gate on it, and two sandboxes on links of their own.
 ///
-/// Sandbox `n` is 10.0.n.2 and fd00:n::2 behind `veth<n>`; the host is .1 and ::1 there.
+/// Sandbox `n` is `10.0.n.2` and `fd00:n::2` behind `veth<n>`; the host is `.1` and `::1` there.
 pub(crate) struct Lab {
     pub(crate) host: Namespace,
     pub(crate) a: Namespace,
@@ -122,12 +126,14 @@ pub(crate) fn root() -> bool {
     root
 }
 
+/// Tells the labs of one process apart.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 /// `None` where there is no root.
 pub(crate) fn lab() -> Option<Lab> {
     if !root() {
         return None;
     }
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let directory = std::env::temp_dir().join(format!("gate-bpf-{}-{number}", std::process::id()));
     let host = Namespace::new();
@@ -183,19 +189,7 @@ impl Drop for Lab {
 
 impl Lab {
     pub(crate) fn setup(&self) -> Setup {
-        let guard = |port, policy| GuardedPort {
-            port,
-            address: None,
-            policy,
-        };
-        Setup {
-            pin_dir: self.pin_dir.clone(),
-            mode: Mode::Enforce,
-            ports: vec![guard(GATE, Policy::Gate), guard(GUARDED, Policy::Shut)],
-            interfaces: Interfaces::Auto,
-            syn_budget: SynBudget { rate: 0, burst: 0 },
-            event_budget: 100,
-        }
+        setup(self.pin_dir.clone())
     }
 
     pub(crate) fn start(&self) -> Agent {
@@ -204,6 +198,22 @@ impl Lab {
 
     pub(crate) fn try_start(&self, setup: Setup) -> Result<Agent, KernelError> {
         self.host.run(move || Agent::start(setup))
+    }
+}
+
+pub(crate) fn setup(pin_dir: PathBuf) -> Setup {
+    let guard = |port, policy| GuardedPort {
+        port,
+        address: None,
+        policy,
+    };
+    Setup {
+        pin_dir,
+        mode: Mode::Enforce,
+        ports: vec![guard(GATE, Policy::Gate), guard(GUARDED, Policy::Shut)],
+        interfaces: Interfaces::Auto,
+        syn_budget: SynBudget { rate: 0, burst: 0 },
+        event_budget: 100,
     }
 }
 

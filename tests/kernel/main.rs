@@ -2,9 +2,26 @@
 //!
 //! Needs root. Without it every test says that it was skipped; `GATE_REQUIRE_ROOT=1` makes that a
 //! failure.
+#![expect(clippy::unwrap_used, reason = "tests panic, their helpers too")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a skipped test says so, and figures are for reading"
+)]
 
+mod capacity;
+mod figures;
 mod frame;
+mod grammar;
+mod hotplug;
+mod killed;
 mod lab;
+mod nft;
 mod object;
+mod oracle;
+mod redirect;
+mod reference;
 mod ring;
+mod survive;
 mod verdict;
+mod wire;
+mod world;

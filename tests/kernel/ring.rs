@@ -11,13 +11,13 @@ use crate::lab::{GATE, GUARDED, Lab, Namespace, OTHER, ip, key, lab, open, wait}
 const PATIENCE: Duration = Duration::from_millis(400);
 
 #[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Connected,
     Silence,
     Reset,
 }
 
-fn connect(from: &Namespace, to: &str, port: u16) -> Outcome {
+pub(crate) fn connect(from: &Namespace, to: &str, port: u16) -> Outcome {
     let address = SocketAddr::new(to.parse().unwrap(), port);
     from.run(
         move || match TcpStream::connect_timeout(&address, PATIENCE) {
@@ -30,7 +30,7 @@ fn connect(from: &Namespace, to: &str, port: u16) -> Outcome {
 }
 
 /// Listeners on every address of the host, which live as long as the returned value.
-fn listen(lab: &Lab) -> Vec<TcpListener> {
+pub(crate) fn listen(lab: &Lab) -> Vec<TcpListener> {
     lab.host.run(|| {
         [GATE, GUARDED, OTHER]
             .into_iter()
@@ -167,8 +167,12 @@ fn unload_without_an_agent_frees_the_port() {
     );
     wait(agent.stop()).unwrap();
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    let reserved =
+        || std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap();
+    assert_eq!(lab.host.run(reserved), "7070,8765\n");
     let unloaded = lab.host.run(move || unload(&pin_dir)).unwrap();
     assert!(!unloaded.pins.is_empty());
+    assert_eq!(lab.host.run(reserved), "\n");
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
     assert!(!lab.pin_dir.exists());
 }

@@ -25,10 +25,13 @@ pub struct Doorways {
 
 impl Doorways {
     pub(super) fn door(&self, rollout: &RolloutId, sources: &[Source], host: &HostName) -> Door {
-        let facing = sources.iter().find_map(|source| match source {
-            Source::Loopback => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            Source::On { .. } | Source::Anywhere(_) => facing(source.place_on(host)?.net),
-        });
+        let mut places = sources.iter().filter_map(|source| source.place_on(host));
+        let outside = places.find_map(|place| facing(place.net));
+        // `lo` beside a network is for somebody on this host; the sandbox is the one outside.
+        let inside = sources
+            .contains(&Source::Loopback)
+            .then_some(Ipv4Addr::LOCALHOST);
+        let facing = outside.or(inside.map(IpAddr::V4));
         let candidates: BTreeSet<SocketAddr> =
             self.listen.iter().flat_map(|at| spread(*at)).collect();
         let base = match facing {

@@ -5,7 +5,10 @@
 
 use std::net::IpAddr;
 
-use super::view::{View, interface, told};
+use super::{
+    facts::{interface, told},
+    view::View,
+};
 use crate::{
     admin::wire::{Explain, RingVerdict},
     kernel::{Probe, Verdicts},

@@ -1,33 +1,25 @@
 //! How the rings stand, for the admin API: asks the kernel agent and the proxy, changes nothing
 //! but what root asks of the packet ring itself.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
-
-use gate_common::reason::Reason;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     bind, explain,
-    protect::{Policy, Protected},
+    facts::{absent, broken, facts, interface, metrics, told},
     ring::Ring,
 };
 use crate::{
     admin::{
         Doorways, Inspect, PacketFacts,
         wire::{
-            ConnectionRing, Explain, GuardView, InterfaceSet, InterfaceView, PacketRing,
-            RequestRing, RingState, RingVerdict,
+            ConnectionRing, Explain, InterfaceSet, InterfaceView, RequestRing, RingState,
+            RingVerdict,
         },
     },
     control::Work,
-    fault::Type,
-    kernel::{self, Agent, InterfaceStatus, KernelError, State, Status},
-    proxy::{
-        Proxy,
-        counters::{Count, Counters},
-        listen::Bound,
-    },
+    kernel::{self, Agent},
+    proxy::{Proxy, listen::Bound},
     settings::{ListenSources, Settings},
-    telemetry::Chain,
 };
 
 pub(super) struct View {
@@ -195,143 +187,4 @@ impl View {
             .agent()
             .ok_or_else(|| format!("there is no packet ring: {}", self.ring.reason()))
     }
-}
-
-fn facts(status: Status, protected: &[Protected]) -> PacketFacts {
-    let uncovered = status.interfaces.iter().any(|interface| !interface.covered);
-    let state = match status.state {
-        State::Guarding if !uncovered => RingState::Up,
-        State::Guarding | State::Degraded => RingState::Degraded,
-    };
-    PacketFacts {
-        ring: PacketRing {
-            state,
-            interfaces: status.interfaces.iter().map(interface).collect(),
-            guards: protected.iter().map(guard).collect(),
-            entries: status.tables.iter().map(|table| table.entries).sum(),
-            capacity: status
-                .tables
-                .iter()
-                .map(|table| table.room)
-                .max()
-                .unwrap_or(0),
-            reason: status.reason.unwrap_or_default(),
-        },
-        drift: status.drift as u64,
-        drops: drops(status.counters),
-        warnings: status.warnings,
-    }
-}
-
-/// Only refusals: what passed is not a drop.
-fn drops(counters: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let refused = |name: &str| Reason::ALL.iter().any(|r| r.name() == name && !r.passes());
-    counters
-        .into_iter()
-        .filter(|(name, count)| *count > 0 && refused(name))
-        .collect()
-}
-
-fn absent(ring: &Ring) -> PacketFacts {
-    let needed = !ring.protected().is_empty();
-    let warnings = if needed {
-        vec![format!(
-            "no packet ring ({}): strangers reach the sockets and are refused there",
-            ring.reason()
-        )]
-    } else {
-        Vec::new()
-    };
-    PacketFacts {
-        ring: PacketRing {
-            state: if needed {
-                RingState::Degraded
-            } else {
-                RingState::Off
-            },
-            interfaces: Vec::new(),
-            guards: ring.protected().iter().map(guard).collect(),
-            entries: 0,
-            capacity: 0,
-            reason: ring.reason().to_owned(),
-        },
-        drift: 0,
-        drops: BTreeMap::new(),
-        warnings,
-    }
-}
-
-fn broken(error: &KernelError, protected: &[Protected]) -> PacketFacts {
-    PacketFacts {
-        ring: PacketRing {
-            state: RingState::Degraded,
-            interfaces: Vec::new(),
-            guards: protected.iter().map(guard).collect(),
-            entries: 0,
-            capacity: 0,
-            reason: told(error),
-        },
-        drift: 0,
-        drops: BTreeMap::new(),
-        warnings: vec!["the kernel agent does not answer; what it pinned still stands".to_owned()],
-    }
-}
-
-pub(super) fn interface(status: &InterfaceStatus) -> InterfaceView {
-    InterfaceView {
-        name: status.name.clone(),
-        hook: status.hook.map_or("", hook).to_owned(),
-        mode: status.mode.clone().unwrap_or_default(),
-        covered: status.covered,
-        reason: status.reason.clone(),
-    }
-}
-
-fn hook(hook: kernel::Hook) -> &'static str {
-    match hook {
-        kernel::Hook::Tcx => "tcx",
-        kernel::Hook::Xdp => "xdp",
-        kernel::Hook::Generic => "generic",
-    }
-}
-
-/// Prometheus text format.
-fn metrics(counters: &Counters) -> String {
-    let mut text = String::from("# TYPE gate_refusals_total counter\n");
-    for kind in Type::ALL {
-        let count = counters.answered(kind);
-        let line = format!(
-            "gate_refusals_total{{type=\"{}\"}} {count}\n",
-            kind.as_str()
-        );
-        text.push_str(&line);
-    }
-    text.push_str("# TYPE gate_proxy_total counter\n");
-    for what in Count::ALL {
-        let count = counters.count(what);
-        text.push_str(&format!(
-            "gate_proxy_total{{what=\"{}\"}} {count}\n",
-            what.as_str()
-        ));
-    }
-    text
-}
-
-fn guard(protected: &Protected) -> GuardView {
-    GuardView {
-        port: protected.port,
-        address: protected
-            .address
-            .map_or_else(|| "any".to_owned(), |address| address.to_string()),
-        policy: match protected.policy {
-            Policy::Gate => "own",
-            Policy::Listed => "listed",
-            Policy::Shut => "none",
-        }
-        .to_owned(),
-    }
-}
-
-pub(super) fn told(error: &KernelError) -> String {
-    Chain(error).to_string()
 }

@@ -4,6 +4,7 @@
 //! nor a busy proxy delays a revocation. It works in the network namespace that
 //! [`Agent::start`] was called in.
 
+use std::net::IpAddr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{broadcast, mpsc as requests, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::destroy;
 use super::events::{self, DropEvent};
 use super::explain::{Probe, Verdicts};
 use super::fault::KernelError;
@@ -59,9 +61,7 @@ impl Agent {
                 }
             })
             .map_err(KernelError::Start)?;
-        started
-            .recv()
-            .map_err(|_: mpsc::RecvError| KernelError::Gone)??;
+        started.recv().map_err(|_gone| KernelError::Gone)??;
         Ok(Self { calls, events })
     }
 
@@ -70,53 +70,59 @@ impl Agent {
         let (reply, answer) = oneshot::channel();
         self.calls
             .send((request, reply))
-            .map_err(|_| KernelError::Gone)?;
-        answer
-            .await
-            .map_err(|_: oneshot::error::RecvError| KernelError::Gone)?
+            .map_err(|_gone| KernelError::Gone)?;
+        answer.await.map_err(|_gone| KernelError::Gone)?
     }
 
     pub async fn apply(&self, batch: Batch) -> Result<Applied, KernelError> {
-        match self.call(Request::Apply(batch)).await? {
-            Reply::Applied(applied) => Ok(applied),
-            _ => Err(KernelError::Gone),
-        }
+        let Reply::Applied(applied) = self.call(Request::Apply(batch)).await? else {
+            return Err(KernelError::Gone);
+        };
+        Ok(applied)
     }
 
     pub async fn sync(&self, want: Want) -> Result<Applied, KernelError> {
-        match self.call(Request::Sync(want)).await? {
-            Reply::Applied(applied) => Ok(applied),
-            _ => Err(KernelError::Gone),
-        }
+        let Reply::Applied(applied) = self.call(Request::Sync(want)).await? else {
+            return Err(KernelError::Gone);
+        };
+        Ok(applied)
     }
 
     /// How many connections ended.
     pub async fn destroy(&self, flows: Vec<Flow>) -> Result<usize, KernelError> {
-        match self.call(Request::Destroy(flows)).await? {
-            Reply::Destroyed(count) => Ok(count),
-            _ => Err(KernelError::Gone),
-        }
+        let Reply::Destroyed(count) = self.call(Request::Destroy(flows)).await? else {
+            return Err(KernelError::Gone);
+        };
+        Ok(count)
     }
 
     pub async fn status(&self) -> Result<Status, KernelError> {
-        match self.call(Request::Status).await? {
-            Reply::Status(status) => Ok(*status),
-            _ => Err(KernelError::Gone),
-        }
+        let Reply::Status(status) = self.call(Request::Status).await? else {
+            return Err(KernelError::Gone);
+        };
+        Ok(*status)
     }
 
     pub async fn verify(&self) -> Result<Audit, KernelError> {
-        match self.call(Request::Verify).await? {
-            Reply::Verified(audit) => Ok(audit),
-            _ => Err(KernelError::Gone),
-        }
+        let Reply::Verified(audit) = self.call(Request::Verify).await? else {
+            return Err(KernelError::Gone);
+        };
+        Ok(audit)
     }
 
     pub async fn explain(&self, probe: Probe) -> Result<Verdicts, KernelError> {
-        match self.call(Request::Explain(probe)).await? {
-            Reply::Verdicts(verdicts) => Ok(verdicts),
-            _ => Err(KernelError::Gone),
-        }
+        let Reply::Verdicts(verdicts) = self.call(Request::Explain(probe)).await? else {
+            return Err(KernelError::Gone);
+        };
+        Ok(verdicts)
+    }
+
+    /// The interface a source on this address is bound to by itself, if any.
+    pub async fn home(&self, address: IpAddr) -> Result<Option<String>, KernelError> {
+        let Reply::Home(interface) = self.call(Request::Home(address)).await? else {
+            return Err(KernelError::Gone);
+        };
+        Ok(interface)
     }
 
     pub async fn mode(&self, mode: Mode) -> Result<(), KernelError> {
@@ -215,12 +221,13 @@ fn serve(keeper: &mut Keeper, request: Request) -> Result<Reply, KernelError> {
     match request {
         Request::Apply(batch) => keeper.apply(batch).map(Reply::Applied),
         Request::Sync(want) => keeper.sync(want).map(Reply::Applied),
-        Request::Destroy(flows) => keeper.destroy(&flows).map(Reply::Destroyed),
+        Request::Destroy(flows) => destroy::destroy(&flows).map(Reply::Destroyed),
         Request::Status => keeper
             .status()
             .map(|status| Reply::Status(Box::new(status))),
         Request::Verify => keeper.verify().map(Reply::Verified),
         Request::Explain(probe) => keeper.explain(probe).map(Reply::Verdicts),
+        Request::Home(address) => Keeper::home(address).map(Reply::Home),
         Request::Mode(mode) => keeper.set_mode(mode).map(|()| Reply::Done),
         Request::Ports(ports) => keeper.set_ports(ports).map(|()| Reply::Done),
         Request::Interfaces(interfaces) => keeper.set_interfaces(interfaces).map(|()| Reply::Done),

@@ -34,8 +34,8 @@ impl Clock {
     /// 0 means no deadline, so one that lies before the clock's start is tick 1.
     pub(super) fn ticks(self, until: Option<i64>) -> u32 {
         let Some(until) = until else { return 0 };
-        let nanoseconds =
-            u64::try_from(until.saturating_sub(self.origin)).unwrap_or(0) as u128 * 1_000_000;
+        let left = u64::try_from(until.saturating_sub(self.origin)).unwrap_or(0);
+        let nanoseconds = u128::from(left) * 1_000_000;
         u32::try_from(nanoseconds >> TICK_SHIFT)
             .unwrap_or(u32::MAX)
             .max(1)

@@ -4,11 +4,12 @@
 //! fail the reader. Decoding goes by the same parser that judged.
 #![warn(clippy::indexing_slicing, clippy::string_slice)]
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use gate_common::address::{V4, V6};
 use gate_common::event::{Event, HEAD_WORDS, Lane, TUPLE_WORDS};
-use gate_common::packet::{Family, Slice, ipv4, ipv6, link};
+use gate_common::packet::{Family, Slice, headers, ipv4, ipv6, link};
 use gate_common::reason::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,7 @@ pub struct DropEvent {
     pub destination: Option<IpAddr>,
     pub source_port: Option<u16>,
     pub port: Option<u16>,
-    /// The first bytes of the frame, hexadecimal.
+    /// The headers of the frame, hexadecimal; never its data.
     pub frame: String,
 }
 
@@ -96,8 +97,12 @@ fn tuple(event: &mut DropEvent, head: &[u8]) {
 }
 
 fn frame(event: &mut DropEvent, head: &[u8]) {
-    event.frame = head.iter().map(|byte| format!("{byte:02x}")).collect();
     let reader = Slice(head);
+    let end = headers(&reader);
+    // What follows the headers may be a request with a token in it.
+    for byte in head.get(..end).unwrap_or(head) {
+        let _ = write!(event.frame, "{byte:02x}");
+    }
     let port = |port: u16| (port != 0).then_some(port);
     match link(&reader) {
         Ok((Family::V4, at)) => {
@@ -115,5 +120,52 @@ fn frame(event: &mut DropEvent, head: &[u8]) {
             }
         }
         Err(_) => {}
+    }
+    event.source_port = event.port.and_then(|_| reader.source_port(end));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(lane: Lane, frame: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::from(5u64.to_ne_bytes());
+        let length = u32::try_from(frame.len()).unwrap();
+        for word in [Reason::Stranger as u32, lane as u32, 7, length] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(frame);
+        bytes.resize(size_of::<Event>(), 0);
+        bytes
+    }
+
+    #[test]
+    fn data_behind_the_headers_is_never_shown() {
+        let mut frame = vec![0xff; 12];
+        frame.extend([
+            8, 0, 0x45, 0, 0, 60, 0, 7, 0, 0, 64, 6, 0, 0, 10, 0, 0, 9, 10, 9, 0, 1,
+        ]);
+        frame.extend([0x9c, 0x40, 0x11, 0x5c, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10]);
+        frame.extend([0, 0, 0, 0, 0, 0]);
+        let headers = frame.len();
+        frame.extend(b"Bearer gate_secret");
+        let decoded = decode(&event(Lane::Tc, &frame), |_| Some("veth7".into())).unwrap();
+        assert_eq!(decoded.frame.len(), headers * 2);
+        assert_eq!(decoded.source, Some("10.0.0.9".parse().unwrap()));
+        assert_eq!(
+            (decoded.source_port, decoded.port),
+            (Some(40000), Some(4444))
+        );
+    }
+
+    #[test]
+    fn no_byte_string_breaks_the_reader() {
+        let whole = event(Lane::AuditLookup, &[4; 128]);
+        for length in 0..=whole.len() {
+            let decoded = decode(whole.get(..length).unwrap(), |_| None);
+            assert_eq!(decoded.is_some(), length == whole.len(), "{length}");
+        }
+        assert!(decode(&event(Lane::Probe, &[]), |_| None).is_none());
+        assert!(decode(&[0xff; size_of::<Event>()], |_| None).is_none());
     }
 }

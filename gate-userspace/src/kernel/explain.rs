@@ -1,16 +1,17 @@
 //! Asks the loaded programs themselves what they would do with a packet.
 //!
 //! Test runs stand on `lo`, where gate is never attached, so the programs count them in a lane of
-//! their own and sample no event. The reason is the one counter of that lane that moved. A frame
-//! that opens a connection draws from its source's budget like a real one.
+//! their own, sample no event, draw from no budget and accuse nobody. The reason is the one counter
+//! of that lane that moved.
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use aya::Ebpf;
 use gate_common::entry::Entry;
-use gate_common::event::{Lane, PROBE_IFINDEX};
+use gate_common::event::Lane;
 use gate_common::name;
+use gate_common::packet::{Family, Slice, ipv4, ipv6, link};
 use gate_common::reason::Reason;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -63,24 +64,9 @@ pub struct MatchedEntry {
     pub bound: bool,
 }
 
-/// `struct bpf_sk_lookup`, as far as it is filled here.
-#[repr(C)]
-#[derive(Default)]
-struct LookupContext {
-    cookie: u64,
-    family: u32,
-    protocol: u32,
-    remote4: [u8; 4],
-    remote6: [u8; 16],
-    remote_port: [u8; 2],
-    pad: u16,
-    local4: [u8; 4],
-    local6: [u8; 16],
-    local_port: u32,
-    ifindex: u32,
-    tail: u32,
-}
-
+/// Size of `struct bpf_sk_lookup`; everything past its local port must be zero in a test run.
+const LOOKUP_SIZE: usize = 72;
+/// Size of `struct __sk_buff`.
 const SKB_SIZE: usize = 192;
 /// `__sk_buff::ingress_ifindex`.
 const SKB_INGRESS_AT: usize = 36;
@@ -115,7 +101,7 @@ pub(super) fn lookup(
     to: IpAddr,
     port: u16,
 ) -> Result<Verdict, KernelError> {
-    let mut ctx = [0; size_of::<LookupContext>()];
+    let mut ctx = [0; LOOKUP_SIZE];
     let mut put = |at: usize, bytes: &[u8]| ctx[at..at + bytes.len()].copy_from_slice(bytes);
     let family = if from.is_ipv4() {
         libc::AF_INET
@@ -134,7 +120,6 @@ pub(super) fn lookup(
         IpAddr::V6(address) => put(44, &address.octets()),
     }
     put(60, &u32::from(port).to_ne_bytes());
-    put(64, &PROBE_IFINDEX.to_ne_bytes());
     run(object, tables, name::LOOKUP, &[], &ctx)
 }
 
@@ -180,6 +165,15 @@ fn probes(tables: &Tables) -> Result<Vec<u64>, KernelError> {
         .iter()
         .map(|reason| tables.stat(Lane::Probe.slot(*reason as u32)))
         .collect()
+}
+
+/// Who sent a frame, where it is TCP at all.
+pub(super) fn source(bytes: &[u8]) -> Option<IpAddr> {
+    let reader = Slice(bytes);
+    match link(&reader).ok()? {
+        (Family::V4, at) => Some(IpAddr::V4(ipv4(&reader, at).ok()?.source.into())),
+        (Family::V6, at) => Some(IpAddr::V6(ipv6(&reader, at).ok()?.source.into())),
+    }
 }
 
 /// The innermost entry that holds an address.

@@ -61,7 +61,7 @@ pub enum KernelError {
     #[error("port {0} has two policies")]
     PortConflict(u16),
     #[error("more than {0} distinct guards")]
-    TooManyGuards(usize),
+    TooManyGuards(u32),
     #[error("ask the kernel over netlink for {what}")]
     Netlink {
         what: &'static str,

@@ -1,72 +1,69 @@
 //! Keeps the bit filter of the kernel: how many entries stand behind each bit.
 //!
 //! A bit is set before its entry exists and cleared after the entry went, so the filter may only
-//! ever say "perhaps" too often.
-
-use std::collections::BTreeMap;
+//! ever say "perhaps" too often. The words are kept here as well, because most changes touch bits
+//! that are set already and then cost no system call.
 
 use gate_common::address::Address;
-use gate_common::filter::place;
+use gate_common::filter::{FILTER_WORDS, place};
 
-/// Entries per bit; only bits in use take room.
-#[derive(Debug, Default)]
+const BITS: usize = u64::BITS as usize;
+
+#[derive(Debug)]
 pub(super) struct Filter {
     seed: u64,
-    counts: BTreeMap<(u32, u8), u32>,
+    words: Vec<u64>,
+    /// Entries behind each bit.
+    counts: Vec<u32>,
 }
 
 /// A word of the filter that must be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) index: u32,
-    pub(super) set: u64,
-    pub(super) clear: u64,
+    pub(super) bits: u64,
 }
 
 impl Filter {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             seed,
-            counts: BTreeMap::new(),
+            words: vec![0; FILTER_WORDS],
+            counts: vec![0; FILTER_WORDS * BITS],
         }
     }
 
-    /// Bits to set before the entry is written.
-    pub(super) fn add<A: Address>(&mut self, address: A) -> Word {
-        let (index, bits) = place(address, self.seed);
-        for bit in each(bits) {
-            *self.counts.entry((index, bit)).or_insert(0) += 1;
-        }
-        Word {
-            index,
-            set: bits,
-            clear: 0,
-        }
+    /// To be written before the entry.
+    pub(super) fn add<A: Address>(&mut self, address: A) -> Option<Word> {
+        self.change(address, |count| count.saturating_add(1))
     }
 
-    /// Bits to clear after the entry went.
-    pub(super) fn remove<A: Address>(&mut self, address: A) -> Word {
+    /// To be written after the entry went.
+    pub(super) fn remove<A: Address>(&mut self, address: A) -> Option<Word> {
+        self.change(address, |count| count.saturating_sub(1))
+    }
+
+    /// What the kernel must hold.
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    fn change<A: Address>(&mut self, address: A, step: impl Fn(u32) -> u32) -> Option<Word> {
         let (index, bits) = place(address, self.seed);
-        let mut clear = 0;
-        for bit in each(bits) {
-            if let Some(count) = self.counts.get_mut(&(index, bit)) {
-                *count -= 1;
-                if *count == 0 {
-                    self.counts.remove(&(index, bit));
-                    clear |= 1 << bit;
-                }
+        let at = index as usize;
+        let word = self.words.get_mut(at)?;
+        let old = *word;
+        for bit in (0..BITS).filter(|bit| bits & (1 << bit) != 0) {
+            let count = self.counts.get_mut(at * BITS + bit)?;
+            *count = step(*count);
+            if *count == 0 {
+                *word &= !(1 << bit);
+            } else {
+                *word |= 1 << bit;
             }
         }
-        Word {
-            index,
-            set: 0,
-            clear,
-        }
+        (*word != old).then_some(Word { index, bits: *word })
     }
-}
-
-fn each(bits: u64) -> impl Iterator<Item = u8> {
-    (0..64).filter(move |bit| bits & (1 << bit) != 0)
 }
 
 #[cfg(test)]
@@ -78,10 +75,11 @@ mod tests {
     #[test]
     fn a_bit_goes_with_its_last_entry() {
         let mut filter = Filter::new(7);
-        let word = filter.add(V4(1));
-        assert_eq!(filter.add(V4(1)), word);
-        assert_eq!(filter.remove(V4(1)).clear, 0);
-        assert_eq!(filter.remove(V4(1)).clear, word.set);
-        assert_eq!(filter.remove(V4(1)).clear, 0);
+        let word = filter.add(V4(1)).unwrap();
+        assert_ne!(word.bits, 0);
+        assert_eq!(filter.add(V4(1)), None);
+        assert_eq!(filter.remove(V4(1)), None);
+        assert_eq!(filter.remove(V4(1)), Some(Word { bits: 0, ..word }));
+        assert_eq!(filter.remove(V4(1)), None);
     }
 }

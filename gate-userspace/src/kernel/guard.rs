@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use gate_common::entry::PORTS_PER_WORD;
+use gate_common::filter::{near, near_slot};
 use gate_common::name;
 use ipnet::IpNet;
 
@@ -91,6 +92,7 @@ pub(super) fn write_local(
             }),
         );
     }
+    write_near(tables, &want)?;
     let have: BTreeMap<IpNet, u32> = tables.local()?.into_iter().collect();
     let steps = plan(&want, &have);
     for step in &steps {
@@ -115,6 +117,24 @@ pub(super) fn write_local(
         }
     }
     Ok(steps.len())
+}
+
+/// The array in front of the IPv4 addresses: an address that finds its slot taken is only slower.
+fn write_near(tables: &mut Tables, local: &BTreeMap<IpNet, u32>) -> Result<(), KernelError> {
+    let mut want: BTreeMap<u32, u64> = BTreeMap::new();
+    for (net, classes) in local {
+        if let (32, IpAddr::V4(address)) = (net.prefix_len(), net.addr()) {
+            want.entry(near_slot(address.into()))
+                .or_insert(near(address.into(), *classes));
+        }
+    }
+    for (slot, old) in (0u32..).zip(tables.near()?) {
+        let new = want.get(&slot).copied().unwrap_or(0);
+        if new != old {
+            tables.write_near(slot, new)?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the guarded ports out of the ephemeral range: replies to a connection that the host

@@ -41,6 +41,13 @@ pub(super) enum Kind {
     Virtual,
 }
 
+impl Interface {
+    /// A link to a single sandbox, not to a bridge that many share.
+    pub(super) fn carries_one_sandbox(&self) -> bool {
+        self.kind == Kind::Sandbox && self.master.is_none()
+    }
+}
+
 /// What to do with an interface, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
@@ -79,38 +86,37 @@ fn describe(link: LinkMessage) -> Interface {
         xdp_native: false,
     };
     for attribute in link.attributes {
-        match attribute {
-            LinkAttribute::IfName(name) => interface.name = name,
-            LinkAttribute::Controller(index) => interface.master = Some(index),
-            LinkAttribute::LinkInfo(infos) => {
-                for info in infos {
-                    if let LinkInfo::Kind(kind) = info {
-                        interface.kind = sort(&kind);
-                    }
+        if let LinkAttribute::IfName(name) = attribute {
+            interface.name = name;
+        } else if let LinkAttribute::Controller(index) = attribute {
+            interface.master = Some(index);
+        } else if let LinkAttribute::LinkInfo(infos) = attribute {
+            for info in infos {
+                if let LinkInfo::Kind(kind) = info {
+                    interface.kind = sort(&kind);
                 }
             }
-            LinkAttribute::Xdp(attributes) => {
-                for attribute in attributes {
-                    match attribute {
-                        LinkXdp::ProgId(id) => interface.xdp = Some(id),
-                        LinkXdp::DrvProgId(_) => interface.xdp_native = true,
-                        _ => {}
-                    }
+        } else if let LinkAttribute::Xdp(attributes) = attribute {
+            for attribute in attributes {
+                if let LinkXdp::ProgId(id) = attribute {
+                    interface.xdp = Some(id);
+                } else if let LinkXdp::DrvProgId(_) = attribute {
+                    interface.xdp_native = true;
                 }
             }
-            _ => {}
         }
     }
-    // One program only: the kernel says the mode in a byte that the attribute list sums up.
     interface
 }
 
 fn sort(kind: &InfoKind) -> Kind {
-    match kind {
-        InfoKind::Veth | InfoKind::Tun | InfoKind::Netkit => Kind::Sandbox,
-        InfoKind::Bridge => Kind::Bridge,
+    if matches!(kind, InfoKind::Veth | InfoKind::Tun | InfoKind::Netkit) {
+        Kind::Sandbox
+    } else if matches!(kind, InfoKind::Bridge) {
+        Kind::Bridge
+    } else {
         // A kind this build never heard of is virtual all the same: hardware has none.
-        _ => Kind::Virtual,
+        Kind::Virtual
     }
 }
 

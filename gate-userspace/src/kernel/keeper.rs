@@ -9,6 +9,7 @@ mod hooks;
 mod report;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use aya::Ebpf;
 use gate_common::entry::{
@@ -18,6 +19,7 @@ use gate_common::entry::{
 use self::hooks::Held;
 use super::explain::{self, Probe, Verdicts};
 use super::fault::KernelError;
+use super::interfaces::{self, Interface};
 use super::local::{self, Local};
 use super::message::{Applied, Batch, GuardedPort, Interfaces, Mode, Setup, SynBudget, Want};
 use super::pins::Pins;
@@ -25,7 +27,7 @@ use super::ports::Classes;
 use super::status::Audit;
 use super::sync::Sources;
 use super::table::{self, Tables};
-use super::{attach, capability, destroy, guard, links, object};
+use super::{attach, capability, guard, links, object};
 
 pub(super) struct Keeper {
     object: Ebpf,
@@ -37,10 +39,16 @@ pub(super) struct Keeper {
     sources: Sources,
     /// By interface index.
     held: BTreeMap<u32, Held>,
+    /// Every interface of the last look, guarded or not.
+    names: BTreeMap<u32, String>,
     next_link: u32,
+    /// Another layout still guards; ours takes over with the first `sync`.
+    waiting: bool,
     revision: u64,
     seed: u64,
     last_audit: Audit,
+    /// Differences repaired since the start.
+    repairs: u64,
     warnings: BTreeMap<&'static str, String>,
 }
 
@@ -54,7 +62,7 @@ impl Keeper {
             Err((fault, pins)) => {
                 if fresh && let Some(pins) = pins {
                     // The first error is the one to tell; what cannot be removed guards nothing.
-                    let _ = pins.remove_all();
+                    let _ = pins.remove_own();
                 }
                 Err(fault)
             }
@@ -95,10 +103,13 @@ impl Keeper {
             local: Local::default(),
             sources,
             held: BTreeMap::new(),
+            names: BTreeMap::new(),
             next_link: 1,
+            waiting: false,
             revision,
             seed,
             last_audit: Audit::default(),
+            repairs: 0,
             warnings: BTreeMap::new(),
         };
         match keeper.stand_up() {
@@ -112,22 +123,41 @@ impl Keeper {
         self.refresh_local()?;
         guard::write_ports(&mut self.tables, &self.classes)?;
         self.reserve();
-        self.adopt_links()?;
-        let lookup = self.pins.links().join(links::LOOKUP);
-        if !lookup.exists() {
-            attach::attach_lookup(&mut self.object, &self.pins.links())?;
+        self.waiting = !self.pins.foreign_links()?.is_empty();
+        if self.waiting {
+            // Another layout's links keep its leases open until ours are known.
+            return Ok(());
         }
-        self.follow_interfaces(hooks::Strict::Yes)?;
-        self.take_over_foreign()?;
-        Ok(())
+        self.hold_on()
+    }
+
+    fn hold_on(&mut self) -> Result<(), KernelError> {
+        self.adopt_links()?;
+        self.hold_lookup()?;
+        self.follow_interfaces(hooks::Strict::Yes).map(drop)
     }
 
     pub(super) fn ring(&mut self) -> Result<aya::maps::RingBuf<aya::maps::MapData>, KernelError> {
         table::ring(&mut self.object)
     }
 
+    /// The interface that a source on this address is bound to by itself: the veth or tap its route
+    /// leaves by, when nobody else lives behind it.
+    pub(super) fn home(address: IpAddr) -> Result<Option<String>, KernelError> {
+        let Some(index) = local::way_out(address)? else {
+            return Ok(None);
+        };
+        let present = interfaces::list()?;
+        let found = present
+            .into_iter()
+            .find(|interface| interface.index == index);
+        Ok(found
+            .filter(Interface::carries_one_sandbox)
+            .map(|interface| interface.name))
+    }
+
     pub(super) fn interface_name(&self, index: u32) -> Option<String> {
-        self.held.get(&index).map(|held| held.name.clone())
+        self.names.get(&index).cloned()
     }
 
     pub(super) fn apply(&mut self, batch: Batch) -> Result<Applied, KernelError> {
@@ -141,11 +171,13 @@ impl Keeper {
         self.revision = want.revision;
         let outcome = self.sources.sync(&mut self.tables, &self.classes, want);
         self.write_config()?;
+        if self.waiting {
+            self.take_over_foreign()?;
+            self.hold_on()?;
+            self.pins.remove_foreign()?;
+            self.waiting = false;
+        }
         outcome
-    }
-
-    pub(super) fn destroy(&mut self, flows: &[super::message::Flow]) -> Result<usize, KernelError> {
-        destroy::destroy(flows)
     }
 
     pub(super) fn set_mode(&mut self, mode: Mode) -> Result<(), KernelError> {
@@ -176,34 +208,45 @@ impl Keeper {
     }
 
     pub(super) fn set_interfaces(&mut self, interfaces: Interfaces) -> Result<(), KernelError> {
-        self.setup.interfaces = interfaces;
-        self.follow_interfaces(hooks::Strict::Yes)
+        let old = std::mem::replace(&mut self.setup.interfaces, interfaces);
+        if self.waiting {
+            return Ok(());
+        }
+        let outcome = self.follow_interfaces(hooks::Strict::Yes);
+        if outcome.is_err() {
+            self.setup.interfaces = old;
+            self.follow_interfaces(hooks::Strict::No)?;
+        }
+        outcome.map(drop)
     }
 
     /// Links, addresses and deadlines, after a notification or on the timer.
     pub(super) fn reconcile(&mut self) -> Result<(), KernelError> {
+        self.reconcile_links().map(drop)
+    }
+
+    /// How many links had to change.
+    fn reconcile_links(&mut self) -> Result<usize, KernelError> {
         self.refresh_local()?;
         if self.sources.clock_drifted() {
             self.sources.rewrite(&mut self.tables, &self.classes)?;
         }
-        self.follow_interfaces(hooks::Strict::No)
+        if self.waiting {
+            return Ok(0);
+        }
+        Ok(self.hold_lookup()? + self.follow_interfaces(hooks::Strict::No)?)
     }
 
     /// Everything compared and repaired.
     pub(super) fn verify(&mut self) -> Result<Audit, KernelError> {
-        let before = self.held.len();
-        self.reconcile()?;
+        let links = self.reconcile_links()?;
         let mut audit = self.sources.repair(&mut self.tables, &self.classes)?;
         audit.ports = guard::write_ports(&mut self.tables, &self.classes)?;
         audit.addresses = guard::write_local(&mut self.tables, &self.classes, &self.local)?;
-        audit.links = self.held.len().abs_diff(before);
-        let lookup = self.pins.links().join(links::LOOKUP);
-        if !lookup.exists() {
-            attach::attach_lookup(&mut self.object, &self.pins.links())?;
-            audit.links += 1;
-        }
+        audit.links = links;
         self.write_config()?;
         self.last_audit = audit;
+        self.repairs += audit.total() as u64;
         Ok(audit)
     }
 
@@ -221,9 +264,13 @@ impl Keeper {
                 let interface = named(interface)?;
                 let index = interface.as_ref().map(|interface| interface.index);
                 let verdicts = explain::frame(&self.object, &self.tables, &bytes, index)?;
+                let entry = match explain::source(&bytes) {
+                    Some(from) => explain::entry(&self.tables, from)?,
+                    None => None,
+                };
                 Ok(Verdicts {
                     verdicts,
-                    entry: None,
+                    entry,
                     interface,
                 })
             }
@@ -262,6 +309,19 @@ impl Keeper {
     pub(super) fn unload(self) -> Result<(), KernelError> {
         let _ = guard::release(&self.classes.ports());
         self.pins.remove_all().map(drop)
+    }
+
+    /// Attaches the socket lookup where it does not stand; says how many links that changed.
+    fn hold_lookup(&mut self) -> Result<usize, KernelError> {
+        let path = self.pins.links().join(links::LOOKUP);
+        if path.exists() {
+            if links::netns(&path)? == Some(hooks::own_netns()?) {
+                return Ok(0);
+            }
+            links::remove(&path)?;
+        }
+        attach::attach_lookup(&mut self.object, &self.pins.links())?;
+        Ok(1)
     }
 
     fn refresh_local(&mut self) -> Result<(), KernelError> {

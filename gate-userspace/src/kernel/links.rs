@@ -55,6 +55,17 @@ fn info(link: &OwnedFd, field: &str) -> Result<Option<u32>, KernelError> {
     Ok(value.and_then(|value| value.trim().parse().ok()))
 }
 
+/// Gives a link of another layout this build's program and a pin here, and only then takes its old
+/// pin away: the attachment never lets go.
+pub(super) fn take_over(object: &Ebpf, old: &Path, new: &Path) -> Result<(), KernelError> {
+    adopt(object, old)?;
+    sys::pin(open(old)?.as_fd(), new).map_err(|cause| KernelError::Pin {
+        path: new.to_owned(),
+        cause: cause.into(),
+    })?;
+    unpin(old)
+}
+
 /// Puts this build's program into an attached link.
 pub(super) fn adopt(object: &Ebpf, path: &Path) -> Result<(), KernelError> {
     let program = match hook_of(path) {
@@ -75,7 +86,8 @@ pub(super) fn adopt(object: &Ebpf, path: &Path) -> Result<(), KernelError> {
     })
 }
 
-pub(super) fn remove(path: &Path) -> Result<(), KernelError> {
+/// Takes the pin of a link away; another pin keeps it attached.
+fn unpin(path: &Path) -> Result<(), KernelError> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(KernelError::File {
             path: path.to_owned(),
@@ -83,6 +95,16 @@ pub(super) fn remove(path: &Path) -> Result<(), KernelError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// Detaches a link and takes its pin away.
+pub(super) fn remove(path: &Path) -> Result<(), KernelError> {
+    if let Ok(link) = open(path) {
+        // A severed link has nothing left to detach. Without this the kernel detaches when it next
+        // finds time, and the hook looks taken until then.
+        let _ = sys::detach_link(link.as_fd());
+    }
+    unpin(path)
 }
 
 fn open(path: &Path) -> Result<OwnedFd, KernelError> {

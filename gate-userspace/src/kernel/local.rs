@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteType,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::fault::KernelError;
 use super::netlink;
@@ -28,10 +28,7 @@ pub(super) struct Local {
 
 pub(super) fn read() -> Result<Local, KernelError> {
     let mut local = Local::default();
-    for family in [
-        netlink_packet_route::AddressFamily::Inet,
-        netlink_packet_route::AddressFamily::Inet6,
-    ] {
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         for answer in netlink::dump("local routes", RouteNetlinkMessage::GetRoute(message))? {
@@ -43,6 +40,50 @@ pub(super) fn read() -> Result<Local, KernelError> {
     Ok(local)
 }
 
+/// The interface by which packets to this address leave, when it is a neighbour there.
+pub(super) fn way_out(address: IpAddr) -> Result<Option<u32>, KernelError> {
+    let mut message = RouteMessage::default();
+    let destination = match address {
+        IpAddr::V4(v4) => {
+            message.header.address_family = AddressFamily::Inet;
+            message.header.destination_prefix_length = 32;
+            RouteAddress::Inet(v4)
+        }
+        IpAddr::V6(v6) => {
+            message.header.address_family = AddressFamily::Inet6;
+            message.header.destination_prefix_length = 128;
+            RouteAddress::Inet6(v6)
+        }
+    };
+    message
+        .attributes
+        .push(RouteAttribute::Destination(destination));
+    let answer = netlink::one(
+        "the route to a source",
+        RouteNetlinkMessage::GetRoute(message),
+    )?;
+    let Some(RouteNetlinkMessage::NewRoute(route)) = answer else {
+        return Ok(None);
+    };
+    let routed = |attribute: &RouteAttribute| {
+        matches!(
+            attribute,
+            RouteAttribute::Gateway(_) | RouteAttribute::Via(_)
+        )
+    };
+    if route.header.kind != RouteType::Unicast || route.attributes.iter().any(routed) {
+        return Ok(None);
+    }
+    let index = |attribute: &RouteAttribute| {
+        if let RouteAttribute::Oif(index) = attribute {
+            Some(*index)
+        } else {
+            None
+        }
+    };
+    Ok(route.attributes.iter().find_map(index))
+}
+
 fn add(local: &mut Local, route: &RouteMessage) {
     if !matches!(route.header.kind, RouteType::Local | RouteType::Anycast) {
         return;
@@ -50,11 +91,12 @@ fn add(local: &mut Local, route: &RouteMessage) {
     let mut table = u32::from(route.header.table);
     let mut address = None;
     for attribute in &route.attributes {
-        match attribute {
-            RouteAttribute::Table(number) => table = *number,
-            RouteAttribute::Destination(RouteAddress::Inet(v4)) => address = Some(IpAddr::V4(*v4)),
-            RouteAttribute::Destination(RouteAddress::Inet6(v6)) => address = Some(IpAddr::V6(*v6)),
-            _ => {}
+        if let RouteAttribute::Table(number) = attribute {
+            table = *number;
+        } else if let RouteAttribute::Destination(RouteAddress::Inet(v4)) = attribute {
+            address = Some(IpAddr::V4(*v4));
+        } else if let RouteAttribute::Destination(RouteAddress::Inet6(v6)) = attribute {
+            address = Some(IpAddr::V6(*v6));
         }
     }
     if table != TABLE_LOCAL && table != TABLE_MAIN {

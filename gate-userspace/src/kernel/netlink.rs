@@ -27,15 +27,27 @@ pub(super) fn dump(
     what: &'static str,
     request: RouteNetlinkMessage,
 ) -> Result<Vec<RouteNetlinkMessage>, KernelError> {
-    ask(request).map_err(|cause| KernelError::Netlink { what, cause })
+    ask(request, NLM_F_DUMP).map_err(|cause| KernelError::Netlink { what, cause })
 }
 
-fn ask(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+/// The answer to a question about one thing; `None`: the kernel knows of none.
+pub(super) fn one(
+    what: &'static str,
+    request: RouteNetlinkMessage,
+) -> Result<Option<RouteNetlinkMessage>, KernelError> {
+    match ask(request, 0) {
+        Ok(answers) => Ok(answers.into_iter().next()),
+        Err(cause) if cause.raw_os_error() == Some(libc::ENETUNREACH) => Ok(None),
+        Err(cause) => Err(KernelError::Netlink { what, cause }),
+    }
+}
+
+fn ask(request: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
     let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_DUMP | NLM_F_REQUEST;
+    header.flags = flags | NLM_F_REQUEST;
     header.sequence_number = 1;
     let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
     message.finalize();
@@ -50,12 +62,16 @@ fn ask(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
             let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
                 .map_err(io::Error::other)?;
             let length = (message.header.length as usize).next_multiple_of(4);
-            match message.payload {
-                NetlinkPayload::Done(_) => return Ok(answers),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::InnerMessage(inner) => answers.push(inner),
-                // Padding and overruns carry nothing; the payload type may grow.
-                _ => {}
+            // Padding and overruns carry nothing.
+            if let NetlinkPayload::Done(_) = message.payload {
+                return Ok(answers);
+            } else if let NetlinkPayload::Error(error) = message.payload {
+                return Err(error.to_io());
+            } else if let NetlinkPayload::InnerMessage(inner) = message.payload {
+                answers.push(inner);
+                if flags & NLM_F_DUMP == 0 {
+                    return Ok(answers);
+                }
             }
             rest = rest.get(length..).unwrap_or_default();
         }

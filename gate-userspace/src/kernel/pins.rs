@@ -81,11 +81,29 @@ impl Pins {
         Ok(removed)
     }
 
+    /// Takes back what a first start made; links of another layout stay at work.
+    pub(super) fn remove_own(self) -> Result<(), KernelError> {
+        for link in children(&self.links())? {
+            super::links::remove(&link)?;
+        }
+        remove_tree(&self.own)?;
+        if children(&self.root)?.is_empty() {
+            fs::remove_dir(&self.root).map_err(|cause| KernelError::File {
+                path: self.root.clone(),
+                cause,
+            })?;
+        }
+        Ok(())
+    }
+
     pub(super) fn remove_all(self) -> Result<Vec<PathBuf>, KernelError> {
         let mut removed = Vec::new();
         // Links first: without maps a program would only be harder to name.
         for directory in children(&self.root)? {
-            removed.extend(children(&directory.join("links"))?);
+            for link in children(&directory.join("links"))? {
+                super::links::remove(&link)?;
+                removed.push(link);
+            }
             removed.extend(children(&directory.join("maps"))?);
             remove_tree(&directory.join("links"))?;
             remove_tree(&directory)?;

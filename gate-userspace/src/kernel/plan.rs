@@ -19,6 +19,8 @@ pub(super) struct Source {
     pub(super) group: u32,
     /// One of this host's own addresses.
     pub(super) own: bool,
+    /// What was last written for it, and counted in the filter.
+    pub(super) entry: Option<Entry>,
 }
 
 impl Source {
@@ -168,7 +170,7 @@ mod tests {
 
     fn picture(source: &Source) -> Picture {
         let links = BTreeMap::from([("veth1".to_owned(), 41)]);
-        let ticks = |until: Option<i64>| until.map_or(0, |until| until as u32);
+        let ticks = |until: Option<i64>| until.map_or(0, |until| u32::try_from(until).unwrap());
         Surroundings {
             classes: &classes(),
             links: &links,

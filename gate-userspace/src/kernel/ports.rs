@@ -11,7 +11,7 @@ use super::fault::KernelError;
 use super::message::{GuardedPort, Opening, Policy};
 
 /// Classes 1 to 31; 0 is a free port.
-const CLASSES: usize = 31;
+const CLASSES: u32 = 31;
 
 /// One class: the ports that share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Classes {
                 .find(|(number, old)| **old == ports && free(number))
                 .map(|(number, _)| *number)
                 .or_else(|| {
-                    (1..=CLASSES as u32).find(|number| free(number) && !taken.contains_key(number))
+                    (1..=CLASSES).find(|number| free(number) && !taken.contains_key(number))
                 })
                 .ok_or(KernelError::TooManyGuards(CLASSES))?;
             classes.insert(

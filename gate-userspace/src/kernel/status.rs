@@ -27,6 +27,8 @@ pub struct Status {
     pub tables: Vec<Fill>,
     /// Differences that the last comparison found and repaired.
     pub drift: usize,
+    /// Differences repaired since this daemon started.
+    pub repairs: u64,
     /// Interfaces that should be guarded and are not.
     pub uncovered: Vec<String>,
     pub warnings: Vec<String>,

@@ -3,11 +3,14 @@
 //! Opening: filter bit, bindings, then the entry. Shutting: the entry, bindings, then the bit. A
 //! source that does not fit stays shut and is named; the others go on. Nothing is ever evicted.
 
+mod host;
+mod repair;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use gate_common::address::{V4, V6};
-use gate_common::entry::BindKey;
+use gate_common::entry::{BindKey, Entry};
 use ipnet::IpNet;
 
 use super::clock::Clock;
@@ -16,12 +19,15 @@ use super::filter::{Filter, Word};
 use super::message::{Applied, Batch, Op, Opening, SourceKey, Want};
 use super::plan::{Picture, Source, Step, Surroundings, plan};
 use super::ports::Classes;
-use super::status::Audit;
 use super::table::{Tables, WriteError};
 
 /// Every source that should be in the kernel.
 pub(super) struct Sources {
-    sources: BTreeMap<IpNet, Source>,
+    all: BTreeMap<IpNet, Source>,
+    /// Pinned entries that no `Want` has claimed or dropped yet: counted in the filter, else unknown.
+    strays: BTreeSet<IpNet>,
+    /// A `Want` has told the whole truth.
+    told: bool,
     by_interface: BTreeMap<String, BTreeSet<IpNet>>,
     links: BTreeMap<String, u32>,
     filter: Filter,
@@ -35,7 +41,9 @@ impl Sources {
     /// Takes over what pinned tables hold: nothing is known of it but that it is there.
     pub(super) fn adopt(tables: &Tables, seed: u64) -> Result<Self, KernelError> {
         let mut sources = Self {
-            sources: BTreeMap::new(),
+            all: BTreeMap::new(),
+            strays: BTreeSet::new(),
+            told: false,
             by_interface: BTreeMap::new(),
             links: BTreeMap::new(),
             filter: Filter::new(seed),
@@ -45,6 +53,7 @@ impl Sources {
         };
         for (net, entry) in tables.entries()? {
             sources.count(net, true);
+            sources.strays.insert(net);
             // A number in use may still name somebody else's bindings.
             sources.next_group = sources.next_group.max(entry.group() + 1);
         }
@@ -112,119 +121,21 @@ impl Sources {
                 Step::Upsert(key, opening) => Op::Open(key, opening),
             })
             .collect();
-        // Entries that pinned tables hold and nobody wants are no source of ours: repair finds them.
+        // Pinned entries that nobody wants are gone before anything new is open.
         let strays = self.remove_strays(tables, &openings)?;
-        let mut applied = self.apply(
-            tables,
-            classes,
-            Batch {
-                revision: want.revision,
-                ops,
-            },
-        )?;
-        self.repair(tables, classes)?;
+        let first = !std::mem::replace(&mut self.told, true);
+        let batch = Batch {
+            revision: want.revision,
+            ops,
+        };
+        let outcome = self.apply(tables, classes, batch);
+        if first {
+            // Bindings of a former daemon go here, too.
+            self.repair(tables, classes)?;
+        }
+        let mut applied = outcome?;
         applied.removed += strays;
         Ok(applied)
-    }
-
-    /// Removes what no wanted source accounts for, before anything new is opened.
-    fn remove_strays(
-        &mut self,
-        tables: &mut Tables,
-        want: &BTreeMap<SourceKey, Opening>,
-    ) -> Result<usize, KernelError> {
-        let nets: BTreeSet<IpNet> = want.keys().map(|key| key.net).collect();
-        let mut removed = 0;
-        for (net, _) in tables.entries()? {
-            if !nets.contains(&net) && !self.sources.contains_key(&net) {
-                tables.erase(net)?;
-                self.uncount(tables, net)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
-    /// The host's own addresses, as sources that nobody else may use.
-    pub(super) fn set_own(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-        own: &BTreeSet<IpAddr>,
-    ) -> Result<(), KernelError> {
-        let nets: BTreeSet<IpNet> = own
-            .iter()
-            .map(|address| canonical((*address).into()))
-            .collect();
-        let changed: Vec<IpNet> = self
-            .sources
-            .iter()
-            .filter(|(net, source)| source.own && !nets.contains(net))
-            .map(|(net, _)| *net)
-            .chain(
-                nets.iter()
-                    .copied()
-                    .filter(|net| !self.sources.get(net).is_some_and(|s| s.own)),
-            )
-            .collect();
-        for net in changed {
-            self.sources.entry(net).or_default().own = nets.contains(&net);
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, None))?;
-        }
-        Ok(())
-    }
-
-    /// The incarnation of an interface; `None`: it went.
-    pub(super) fn set_link(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-        interface: &str,
-        link: Option<u32>,
-    ) -> Result<(), KernelError> {
-        let old = match link {
-            Some(link) => self.links.insert(interface.to_owned(), link),
-            None => self.links.remove(interface),
-        };
-        if old == link {
-            return Ok(());
-        }
-        for net in self
-            .by_interface
-            .get(interface)
-            .cloned()
-            .unwrap_or_default()
-        {
-            if let (Some(link), Some(source)) = (old, self.sources.get(&net)) {
-                tables.erase_bind(BindKey {
-                    link,
-                    group: source.group,
-                })?;
-            }
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, Some(interface)))?;
-        }
-        Ok(())
-    }
-
-    /// Writes every source anew, for other classes or another clock.
-    pub(super) fn rewrite(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-    ) -> Result<(), KernelError> {
-        self.clock = Clock::read();
-        for net in self.sources.keys().copied().collect::<Vec<_>>() {
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, None))?;
-        }
-        Ok(())
-    }
-
-    /// The clocks went apart, so deadlines must be computed again.
-    pub(super) fn clock_drifted(&self) -> bool {
-        self.clock.drifted(Clock::read())
     }
 
     /// The tries are not empty: IPv4, IPv6.
@@ -235,83 +146,16 @@ impl Sources {
     /// Sources by table: IPv4 and IPv6 addresses, IPv4 and IPv6 networks.
     pub(super) fn fill(&self) -> [usize; 4] {
         let mut fill = [0; 4];
-        for net in self.sources.keys() {
+        for net in self.all.keys() {
             let wide = net.prefix_len() != net.max_prefix_len();
             fill[usize::from(wide) * 2 + usize::from(net.addr().is_ipv6())] += 1;
         }
         fill
     }
 
-    /// Compares every entry with its picture and writes what differs.
-    pub(super) fn repair(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-    ) -> Result<Audit, KernelError> {
-        let mut audit = Audit::default();
-        let have: BTreeMap<IpNet, _> = tables.entries()?.into_iter().collect();
-        let have_binds: BTreeMap<BindKey, _> = tables.binds()?.into_iter().collect();
-        let mut want = BTreeMap::new();
-        let mut want_binds = BTreeMap::new();
-        for (net, source) in &self.sources {
-            let picture = self.picture(classes, *net, source);
-            want.extend(picture.entry.map(|entry| (*net, entry)));
-            want_binds.extend(picture.binds);
-        }
-        for step in plan(&want, &have) {
-            audit.entries += 1;
-            match step {
-                Step::Remove(net) => {
-                    tables.erase(net)?;
-                    self.uncount(tables, net)?;
-                }
-                Step::Upsert(net, entry) => {
-                    if !have.contains_key(&net) {
-                        let word = self.count(net, true);
-                        change(tables, word)?;
-                    }
-                    tables
-                        .write(net, entry)
-                        .map_err(|fault| name(fault, net, None))?;
-                }
-            }
-        }
-        for step in plan(&want_binds, &have_binds) {
-            audit.bindings += 1;
-            match step {
-                Step::Remove(key) => {
-                    tables.erase_bind(key)?;
-                }
-                Step::Upsert(key, entry) => {
-                    tables.write_bind(key, entry).map_err(|fault| match fault {
-                        WriteError::Kernel(fault) => fault,
-                        WriteError::Full(table) => KernelError::Full {
-                            table,
-                            source_key: Box::new(self.holder(key.group)),
-                        },
-                    })?;
-                }
-            }
-        }
-        Ok(audit)
-    }
-
-    fn holder(&self, group: u32) -> SourceKey {
-        let net = self
-            .sources
-            .iter()
-            .find(|(_, source)| source.group == group)
-            .map(|(net, _)| *net);
-        let nobody = || IpNet::from(IpAddr::from([0, 0, 0, 0]));
-        SourceKey {
-            net: net.unwrap_or_else(nobody),
-            interface: None,
-        }
-    }
-
     fn openings(&self) -> BTreeMap<SourceKey, Opening> {
         let mut all = BTreeMap::new();
-        for (net, source) in &self.sources {
+        for (net, source) in &self.all {
             if let Some(opening) = &source.anywhere {
                 all.insert(
                     SourceKey {
@@ -340,10 +184,10 @@ impl Sources {
         opening: Option<Opening>,
     ) -> Result<Applied, KernelError> {
         let net = canonical(key.net);
-        if opening.is_none() && !self.sources.contains_key(&net) {
+        if opening.is_none() && !self.all.contains_key(&net) {
             // Pinned tables may hold what no `Want` has named yet.
             let removed = tables.erase(net)?;
-            if removed {
+            if self.strays.remove(&net) {
                 self.uncount(tables, net)?;
             }
             return Ok(Applied {
@@ -352,16 +196,16 @@ impl Sources {
             });
         }
         self.put(net, key.interface.as_deref(), opening);
-        self.write(tables, classes, net).or_else(|fault| {
+        self.write(tables, classes, net).map_err(|fault| {
             // Fail closed: the source that did not fit goes, what it was part of stays.
             self.put(net, key.interface.as_deref(), None);
             let _ = self.write(tables, classes, net);
-            Err(name(fault, net, key.interface.as_deref()))
+            name(fault, net, key.interface.as_deref())
         })
     }
 
     fn put(&mut self, net: IpNet, interface: Option<&str>, opening: Option<Opening>) {
-        let source = self.sources.entry(net).or_default();
+        let source = self.all.entry(net).or_default();
         let Some(interface) = interface else {
             source.anywhere = opening;
             return;
@@ -390,7 +234,7 @@ impl Sources {
         classes: &Classes,
         net: IpNet,
     ) -> Result<Applied, WriteError> {
-        let Some(source) = self.sources.get(&net) else {
+        let Some(source) = self.all.get(&net) else {
             return Ok(Applied::default());
         };
         let picture = self.picture(classes, net, source);
@@ -401,22 +245,22 @@ impl Sources {
             .map(|link| BindKey { link: *link, group })
             .filter(|key| group != 0 && !picture.binds.contains_key(key))
             .collect();
-        let had = tables.read(net).map_err(WriteError::Kernel)?;
+        let stray = self.strays.remove(&net);
+        let had = source.entry;
+        let counted = stray || had.is_some();
         let mut applied = Applied::default();
         let Some(entry) = picture.entry else {
             applied.removed += usize::from(tables.erase(net).map_err(WriteError::Kernel)?);
             for key in stale {
                 tables.erase_bind(key).map_err(WriteError::Kernel)?;
             }
-            if had.is_some() {
+            if counted {
                 self.uncount(tables, net).map_err(WriteError::Kernel)?;
             }
-            if self.sources.get(&net).is_some_and(Source::is_empty) {
-                self.sources.remove(&net);
-            }
+            self.remember(net, None);
             return Ok(applied);
         };
-        if had.is_none() {
+        if !counted {
             let word = self.count(net, true);
             change(tables, word).map_err(WriteError::Kernel)?;
         }
@@ -424,13 +268,24 @@ impl Sources {
         if let Err(fault) = outcome {
             tables.erase(net).map_err(WriteError::Kernel)?;
             self.uncount(tables, net).map_err(WriteError::Kernel)?;
+            self.remember(net, None);
             return Err(fault);
         }
         for key in stale {
             tables.erase_bind(key).map_err(WriteError::Kernel)?;
         }
         applied.written += usize::from(had != Some(entry));
+        self.remember(net, Some(entry));
         Ok(applied)
+    }
+
+    fn remember(&mut self, net: IpNet, entry: Option<Entry>) {
+        if let Some(source) = self.all.get_mut(&net) {
+            source.entry = entry;
+            if source.is_empty() {
+                self.all.remove(&net);
+            }
+        }
     }
 
     fn picture(&self, classes: &Classes, net: IpNet, source: &Source) -> Picture {
@@ -455,12 +310,12 @@ impl Sources {
             };
             return None;
         }
-        Some(match (net.addr(), add) {
+        match (net.addr(), add) {
             (IpAddr::V4(address), true) => self.filter.add(V4::from(address)),
             (IpAddr::V4(address), false) => self.filter.remove(V4::from(address)),
             (IpAddr::V6(address), true) => self.filter.add(V6::from(address)),
             (IpAddr::V6(address), false) => self.filter.remove(V6::from(address)),
-        })
+        }
     }
 
     fn uncount(&mut self, tables: &mut Tables, net: IpNet) -> Result<(), KernelError> {
@@ -477,7 +332,7 @@ fn write_binds(tables: &mut Tables, picture: &Picture) -> Result<(), WriteError>
 }
 
 fn change(tables: &mut Tables, word: Option<Word>) -> Result<(), KernelError> {
-    word.map_or(Ok(()), |word| tables.change_filter(word))
+    word.map_or(Ok(()), |word| tables.write_filter(word))
 }
 
 /// Host bits cleared, and IPv4-mapped addresses made IPv4: one source has one key.

@@ -1,5 +1,5 @@
-//! The three `bpf(2)` commands that aya does not offer: open a pin as a plain descriptor, update
-//! any kind of link, and test-run a socket lookup.
+//! The `bpf(2)` commands that aya does not offer for every kind of object: open and pin as plain
+//! descriptors, update any link, test-run any program.
 //!
 //! Every structure below is the head of the kernel's `union bpf_attr` for its command.
 #![expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
@@ -10,13 +10,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+const OBJ_PIN: libc::c_int = 6;
 const OBJ_GET: libc::c_int = 7;
 const PROG_TEST_RUN: libc::c_int = 10;
 const LINK_UPDATE: libc::c_int = 29;
+const LINK_DETACH: libc::c_int = 34;
 
 #[repr(C)]
 #[derive(Default)]
-struct ObjGet {
+struct Pin {
     path: u64,
     fd: u32,
     flags: u32,
@@ -29,6 +31,11 @@ struct LinkUpdate {
     program: u32,
     flags: u32,
     old: u32,
+}
+
+#[repr(C)]
+struct LinkDetach {
+    link: u32,
 }
 
 #[repr(C)]
@@ -55,13 +62,24 @@ struct TestRun {
 /// Opens a pinned object.
 pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr = ObjGet {
+    let mut attr = Pin {
         path: path.as_ptr() as u64,
-        ..ObjGet::default()
+        ..Pin::default()
     };
     let fd = bpf(OBJ_GET, &mut attr)?;
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Gives an object one more pin.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = Pin {
+        path: path.as_ptr() as u64,
+        fd: number(object),
+        ..Pin::default()
+    };
+    bpf(OBJ_PIN, &mut attr).map(drop)
 }
 
 /// Swaps the program of an attached link in one step.
@@ -72,6 +90,12 @@ pub(super) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
         ..LinkUpdate::default()
     };
     bpf(LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// Detaches a link at once; dropping its last reference would do so some time later.
+pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkDetach { link: number(link) };
+    bpf(LINK_DETACH, &mut attr).map(drop)
 }
 
 /// Runs a program on a frame or a context, and returns its verdict.

@@ -40,6 +40,7 @@ pub(super) struct Tables {
     ports: Array<MapData, u64>,
     local4: Hash<u32, u32>,
     local6: Hash<[u32; 4], u32>,
+    near4: Array<MapData, u64>,
     localnet4: LpmTrie<MapData, u32, u32>,
     localnet6: LpmTrie<MapData, [u32; 4], u32>,
     config: Array<MapData, Config>,
@@ -60,6 +61,7 @@ impl Tables {
             ports: take(object, name::PORTS)?,
             local4: take(object, name::LOCAL4)?,
             local6: take(object, name::LOCAL6)?,
+            near4: take(object, name::NEAR4)?,
             localnet4: take(object, name::LOCALNET4)?,
             localnet6: take(object, name::LOCALNET6)?,
             config: take(object, name::CONFIG)?,
@@ -118,21 +120,21 @@ impl Tables {
     /// Every entry of the four source tables.
     pub(super) fn entries(&self) -> Result<Vec<(IpNet, Entry)>, KernelError> {
         let mut all = Vec::new();
-        for pair in self.exact4.iter() {
+        for pair in &self.exact4 {
             let (key, entry) = pair.map_err(|cause| fault(name::EXACT4, cause))?;
             all.push((IpAddr::V4(V4(key).into()).into(), entry));
         }
-        for pair in self.exact6.iter() {
+        for pair in &self.exact6 {
             let (key, entry) = pair.map_err(|cause| fault(name::EXACT6, cause))?;
             all.push((IpAddr::V6(V6(key).into()).into(), entry));
         }
-        for pair in self.cidr4.iter() {
+        for pair in &self.cidr4 {
             let (key, entry) = pair.map_err(|cause| fault(name::CIDR4, cause))?;
             all.extend(
                 net(IpAddr::V4(V4(key.data()).into()), key.prefix_len()).map(|net| (net, entry)),
             );
         }
-        for pair in self.cidr6.iter() {
+        for pair in &self.cidr6 {
             let (key, entry) = pair.map_err(|cause| fault(name::CIDR6, cause))?;
             all.extend(
                 net(IpAddr::V6(V6(key.data()).into()), key.prefix_len()).map(|net| (net, entry)),
@@ -165,18 +167,17 @@ impl Tables {
         pairs(name::LINKS, &self.links)
     }
 
-    pub(super) fn change_filter(&mut self, word: Word) -> Result<(), KernelError> {
-        if word.set == 0 && word.clear == 0 {
-            return Ok(());
-        }
-        let map = |cause| fault(name::FILTER, cause);
-        let old = self.filter.get(&word.index, 0).map_err(map)?;
-        let new = old & !word.clear | word.set;
-        if new == old {
-            Ok(())
-        } else {
-            self.filter.set(word.index, new, 0).map_err(map)
-        }
+    pub(super) fn write_filter(&mut self, word: Word) -> Result<(), KernelError> {
+        self.filter
+            .set(word.index, word.bits, 0)
+            .map_err(|cause| fault(name::FILTER, cause))
+    }
+
+    pub(super) fn filter_words(&self) -> Result<Vec<u64>, KernelError> {
+        self.filter
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(|cause| fault(name::FILTER, cause))
     }
 
     pub(super) fn port_words(&self) -> Result<Vec<u64>, KernelError> {
@@ -201,13 +202,13 @@ impl Tables {
         for (key, classes) in pairs(name::LOCAL6, &self.local6)? {
             all.push((IpAddr::V6(V6(key).into()).into(), classes));
         }
-        for pair in self.localnet4.iter() {
+        for pair in &self.localnet4 {
             let (key, classes) = pair.map_err(|cause| fault(name::LOCALNET4, cause))?;
             all.extend(
                 net(IpAddr::V4(V4(key.data()).into()), key.prefix_len()).map(|net| (net, classes)),
             );
         }
-        for pair in self.localnet6.iter() {
+        for pair in &self.localnet6 {
             let (key, classes) = pair.map_err(|cause| fault(name::LOCALNET6, cause))?;
             all.extend(
                 net(IpAddr::V6(V6(key.data()).into()), key.prefix_len()).map(|net| (net, classes)),
@@ -238,6 +239,20 @@ impl Tables {
             Place::Net4(key) => gone(name::LOCALNET4, self.localnet4.remove(&key)),
             Place::Net6(key) => gone(name::LOCALNET6, self.localnet6.remove(&key)),
         }
+    }
+
+    /// The small array in front of the local IPv4 addresses.
+    pub(super) fn near(&self) -> Result<Vec<u64>, KernelError> {
+        self.near4
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(|cause| fault(name::NEAR4, cause))
+    }
+
+    pub(super) fn write_near(&mut self, slot: u32, word: u64) -> Result<(), KernelError> {
+        self.near4
+            .set(slot, word, 0)
+            .map_err(|cause| fault(name::NEAR4, cause))
     }
 
     /// One counter, summed over the CPUs.
@@ -356,10 +371,10 @@ fn refused(map: &'static str, cause: MapError) -> WriteError {
 }
 
 fn errno(cause: &MapError) -> Option<i32> {
-    match cause {
-        MapError::SyscallError(error) => error.io_error.raw_os_error(),
-        _ => None,
-    }
+    let MapError::SyscallError(error) = cause else {
+        return None;
+    };
+    error.io_error.raw_os_error()
 }
 
 fn fault(map: &'static str, cause: MapError) -> KernelError {

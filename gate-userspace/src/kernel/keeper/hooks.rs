@@ -1,8 +1,8 @@
 //! Follows interfaces: attaches to new ones, lets go of old ones, and gives each its incarnation.
 //!
-//! An incarnation is a number that no other interface ever gets, so a binding to `veth7` does not
-//! bless whoever comes by that index or name next. It is written before the link stands, with the
-//! bindings that name it.
+//! An incarnation is a number that no other interface ever gets, so a binding does not bless
+//! whoever comes by that index next; a name is the operator's word and counts again when an
+//! interface of that name is back. It is written before the link stands, with its bindings.
 
 use std::fs;
 use std::path::Path;
@@ -88,19 +88,40 @@ impl Keeper {
         Ok(())
     }
 
-    /// Links of another layout give way once ours stand.
+    /// Links of another layout become ours: the same attachment, this build's program.
     pub(super) fn take_over_foreign(&mut self) -> Result<(), KernelError> {
+        let directory = self.pins.links();
         for path in self.pins.foreign_links()? {
-            links::remove(&path)?;
+            let index = links::ifindex(&path)?;
+            let new = match links::hook_of(&path) {
+                Some(hook) if index != 0 => {
+                    let link = self.next_link;
+                    self.next_link += 1;
+                    self.tables
+                        .write_link(index, link)
+                        .map_err(|_full| KernelError::NoInterface(index.to_string()))?;
+                    links::file_name(index, hook)
+                }
+                None if links::netns(&path)? == Some(own_netns()?) => links::LOOKUP.to_owned(),
+                // Severed, or of another namespace.
+                _ => {
+                    links::remove(&path)?;
+                    continue;
+                }
+            };
+            links::take_over(&self.object, &path, &directory.join(new))?;
         }
-        self.pins.remove_foreign()?;
-        // Interfaces whose XDP hook the old layout held took another rung; they stay there.
         Ok(())
     }
 
     /// Makes what is attached equal to what should be.
-    pub(super) fn follow_interfaces(&mut self, strict: Strict) -> Result<(), KernelError> {
+    pub(super) fn follow_interfaces(&mut self, strict: Strict) -> Result<usize, KernelError> {
         let present = interfaces::list()?;
+        self.names = present
+            .iter()
+            .map(|interface| (interface.index, interface.name.clone()))
+            .collect();
+        let mut changed = 0;
         let mut wanted = Vec::new();
         for interface in &present {
             if let Choice::Attach { ladder, reason } =
@@ -131,18 +152,23 @@ impl Keeper {
                 && self.stands_anywhere(index)
             {
                 self.switch(interface, ladder, reason, strict)?;
+                changed += 1;
             } else {
                 self.let_go(index)?;
+                changed += usize::from(!wanted.iter().any(|(one, ..)| one.index == index));
             }
         }
         for (interface, ladder, reason) in wanted {
             match self.held.get(&interface.index) {
                 Some(held) if held.name == interface.name => {}
                 Some(_) => self.rename(interface)?,
-                None => self.take_hold(interface, ladder, reason, strict)?,
+                None => {
+                    let held = self.take_hold(interface, ladder, reason, strict)?;
+                    changed += usize::from(held);
+                }
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     fn check_names(&self, present: &[Interface]) -> Result<(), KernelError> {
@@ -176,7 +202,7 @@ impl Keeper {
         ladder: &[Hook],
         reason: &str,
         strict: Strict,
-    ) -> Result<(), KernelError> {
+    ) -> Result<bool, KernelError> {
         let link = self.next_link;
         self.next_link += 1;
         self.tables
@@ -198,7 +224,7 @@ impl Keeper {
                         link,
                     },
                 );
-                Ok(())
+                Ok(true)
             }
             Err(fault) => {
                 self.tables.erase_link(interface.index)?;
@@ -209,7 +235,7 @@ impl Keeper {
                 if strict == Strict::Yes && chosen {
                     Err(fault)
                 } else {
-                    Ok(())
+                    Ok(false)
                 }
             }
         }
@@ -304,7 +330,7 @@ impl Keeper {
     }
 }
 
-fn own_netns() -> Result<u32, KernelError> {
+pub(super) fn own_netns() -> Result<u32, KernelError> {
     use std::os::unix::fs::MetadataExt;
     let path = Path::new("/proc/thread-self/ns/net");
     let metadata = fs::metadata(path).map_err(|cause| KernelError::File {

@@ -36,6 +36,9 @@ impl Keeper {
         for lane in Lane::ALL {
             events_lost += self.tables.stat(lane.slot(LOST))?;
         }
+        let waiting = self
+            .waiting
+            .then(|| "another layout's links guard until the first sync".to_owned());
         Ok(Status {
             state: if reason.is_none() {
                 State::Guarding
@@ -54,8 +57,9 @@ impl Keeper {
             spoofs: self.spoofs()?,
             tables: self.fill()?,
             drift: self.last_audit.total(),
+            repairs: self.repairs,
             uncovered,
-            warnings: self.warnings.values().cloned().collect(),
+            warnings: self.warnings.values().cloned().chain(waiting).collect(),
         })
     }
 
@@ -100,9 +104,10 @@ impl Keeper {
 
     fn spoofs(&self) -> Result<Vec<Spoof>, KernelError> {
         let interface = |index: u32| {
-            self.held
+            self.names
                 .get(&index)
-                .map_or_else(|| format!("#{index}"), |held| held.name.clone())
+                .cloned()
+                .unwrap_or_else(|| format!("#{index}"))
         };
         let spoofs = self.tables.spoofs()?.into_iter();
         let mut spoofs: Vec<Spoof> = spoofs

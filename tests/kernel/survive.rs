@@ -1,0 +1,321 @@
+//! What outlives the daemon, and what changes around it: leases, guards, tampering, other layouts.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gate_userspace::kernel::{
+    Agent, Batch, GuardedPort, KernelError, Op, Opening, Policy, Probe, SynBudget, Want,
+};
+
+use crate::lab::{GATE, GUARDED, OTHER, key, lab, open, wait};
+use crate::ring::{Outcome, connect, listen};
+
+fn reason(agent: &Agent, from: &str, port: u16) -> String {
+    let to = Some("10.0.1.1".parse().unwrap());
+    let probe = Probe::Connect {
+        from: from.parse().unwrap(),
+        interface: None,
+        to,
+        port,
+    };
+    wait(agent.explain(probe)).unwrap().verdicts[0]
+        .reason
+        .clone()
+}
+
+fn in_milliseconds(from_now: i64) -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    i64::try_from(now).unwrap() + from_now
+}
+
+fn guard(port: u16, policy: Policy) -> GuardedPort {
+    GuardedPort {
+        port,
+        address: None,
+        policy,
+    }
+}
+
+/// Acceptance 170.
+#[test]
+fn the_kernel_alone_ends_a_lease() {
+    let Some(lab) = lab() else { return };
+    let listeners = listen(&lab);
+    let agent = lab.start();
+    let leased = |from_now| Opening {
+        until: Some(in_milliseconds(from_now)),
+        ..open(7)
+    };
+    let ops = vec![
+        Op::Open(key("10.0.1.2"), leased(4000)),
+        Op::Open(key("10.0.2.2"), leased(3_600_000)),
+        Op::Open(key("10.0.3.0/24"), leased(-1000)),
+    ];
+    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    assert_eq!(reason(&agent, "10.0.3.7", GATE), "expired");
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+    wait(agent.stop()).unwrap();
+    while connect(&lab.a, "10.0.1.1", GATE) == Outcome::Connected {
+        // Else the queue of the listener fills and looks like a refusal.
+        drop(listeners[0].accept().unwrap());
+    }
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Connected);
+}
+
+/// Acceptance 164, 165.
+#[test]
+fn guarded_ports_change_at_run_time_and_old_entries_open_nothing_new() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let agent = lab.start();
+    let listed = Opening {
+        guarded_ports: vec![GUARDED],
+        ..open(7)
+    };
+    let ops = vec![
+        Op::Open(key("10.0.1.2"), listed),
+        Op::Open(key("10.0.2.2"), open(8)),
+    ];
+    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    wait(agent.ports(vec![
+        guard(GATE, Policy::Gate),
+        guard(GUARDED, Policy::Listed),
+    ]))
+    .unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GUARDED), Outcome::Connected);
+    assert_eq!(connect(&lab.b, "10.0.2.1", GUARDED), Outcome::Silence);
+    assert_eq!(reason(&agent, "10.0.2.2", GUARDED), "unlisted");
+    wait(agent.ports(vec![
+        guard(GATE, Policy::Gate),
+        guard(OTHER, Policy::Listed),
+    ]))
+    .unwrap();
+    assert_eq!(connect(&lab.b, "10.0.2.1", GUARDED), Outcome::Connected);
+    assert_eq!(connect(&lab.a, "10.0.1.1", OTHER), Outcome::Silence);
+    // The same across a restart with other guards, before any `sync`.
+    wait(agent.stop()).unwrap();
+    let mut setup = lab.setup();
+    setup.ports = vec![guard(OTHER, Policy::Gate), guard(GATE, Policy::Listed)];
+    let again = lab.try_start(setup).unwrap();
+    assert_eq!(reason(&again, "10.0.1.2", OTHER), "unlisted");
+    drop(again);
+}
+
+#[test]
+fn a_guard_of_one_address_leaves_the_others_alone() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let mut setup = lab.setup();
+    let address = Some("10.0.1.1".parse().unwrap());
+    setup.ports = vec![GuardedPort {
+        port: GUARDED,
+        address,
+        policy: Policy::Shut,
+    }];
+    let _agent = lab.try_start(setup).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GUARDED), Outcome::Silence);
+    assert_eq!(connect(&lab.a, "10.0.2.1", GUARDED), Outcome::Connected);
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+}
+
+#[test]
+fn a_source_that_connects_too_often_waits() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let mut setup = lab.setup();
+    setup.syn_budget = SynBudget { rate: 1, burst: 3 };
+    let agent = lab.try_start(setup).unwrap();
+    wait(agent.apply(Batch {
+        revision: 1,
+        ops: vec![Op::Open(key("10.0.1.2"), open(7))],
+    }))
+    .unwrap();
+    let outcomes: Vec<_> = (0..5).map(|_| connect(&lab.a, "10.0.1.1", GATE)).collect();
+    assert_eq!(
+        outcomes[..3],
+        [Outcome::Connected, Outcome::Connected, Outcome::Connected]
+    );
+    assert_eq!(outcomes[3], Outcome::Silence);
+    assert!(wait(agent.status()).unwrap().counters["syn_budget"] > 0);
+}
+
+#[test]
+fn a_refusal_is_an_event_with_its_headers() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let agent = lab.start();
+    let mut events = agent.events();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    let event = wait(events.recv()).unwrap();
+    assert_eq!(event.reason, "stranger");
+    assert_eq!(event.interface.as_deref(), Some("veth1"));
+    assert_eq!(event.source, Some("10.0.1.2".parse().unwrap()));
+    assert_eq!(event.port, Some(GATE));
+    assert!(!event.uncovered && !event.passed);
+}
+
+#[test]
+fn an_uncovered_interface_is_refused_by_the_socket_lookup_and_named() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let mut setup = lab.setup();
+    setup.interfaces = gate_userspace::kernel::Interfaces::None;
+    let agent = lab.try_start(setup).unwrap();
+    let mut events = agent.events();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Reset);
+    let event = wait(events.recv()).unwrap();
+    assert!(event.uncovered, "{event:?}");
+    assert_eq!(event.source, Some("10.0.1.2".parse().unwrap()));
+    assert!(event.ifindex > 1);
+    let status = wait(agent.status()).unwrap();
+    assert_eq!(status.uncovered, ["veth1", "veth2"]);
+    assert!(status.uncovered_refusals > 0);
+}
+
+#[test]
+fn tampering_is_drift_and_is_repaired() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    let openings = [key("10.0.1.2"), key("10.0.8.0/24")].map(|key| (key, open(7)));
+    wait(agent.sync(Want {
+        revision: 1,
+        openings: openings.into(),
+    }))
+    .unwrap();
+    assert_eq!(wait(agent.verify()).unwrap().total(), 0);
+    let pin_dir = lab.pin_dir.clone();
+    lab.host.run(move || {
+        let layout = std::fs::read_dir(pin_dir)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_EXACT4")).unwrap();
+        let map = aya::maps::Map::HashMap(data);
+        let mut exact: aya::maps::HashMap<_, u32, gate_common::entry::Entry> =
+            map.try_into().unwrap();
+        let forged = gate_common::entry::Entry {
+            tag: 9,
+            ports: 2,
+            ..Default::default()
+        };
+        exact
+            .insert(u32::from_ne_bytes([9, 9, 9, 9]), forged, 0)
+            .unwrap();
+        exact.remove(&u32::from_ne_bytes([10, 0, 1, 2])).unwrap();
+        let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_FILTER")).unwrap();
+        let mut filter: aya::maps::Array<_, u64> = aya::maps::Map::Array(data).try_into().unwrap();
+        for word in 0..filter.len() {
+            filter.set(word, 0, 0).unwrap();
+        }
+        for link in std::fs::read_dir(layout.join("links")).unwrap() {
+            std::fs::remove_file(link.unwrap().path()).unwrap();
+        }
+    });
+    let audit = wait(agent.verify()).unwrap();
+    assert_eq!(audit.links, 3);
+    assert!(audit.entries > 2, "{audit:?}");
+    assert_eq!(wait(agent.status()).unwrap().drift, audit.total());
+    assert_eq!(wait(agent.verify()).unwrap().total(), 0);
+    assert_eq!(reason(&agent, "9.9.9.9", GATE), "stranger");
+    assert_eq!(reason(&agent, "10.0.1.2", GATE), "allowed");
+}
+
+#[test]
+fn another_layout_guards_until_the_first_sync_and_then_gives_way() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let agent = lab.start();
+    wait(agent.apply(Batch {
+        revision: 1,
+        ops: vec![Op::Open(key("10.0.1.2"), open(7))],
+    }))
+    .unwrap();
+    wait(agent.stop()).unwrap();
+    let pin_dir = lab.pin_dir.clone();
+    lab.host.run(move || {
+        let layout = std::fs::read_dir(&pin_dir)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        std::fs::rename(layout, pin_dir.join("v0000000000000001")).unwrap();
+    });
+    // A start that fails leaves the other layout at work.
+    let mut setup = lab.setup();
+    setup.ports = vec![guard(GATE, Policy::Gate), guard(GATE, Policy::Shut)];
+    let refused = lab.try_start(setup);
+    assert!(
+        matches!(refused, Err(KernelError::PortConflict(GATE))),
+        "{refused:?}"
+    );
+    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Silence);
+    let agent = lab.start();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Silence);
+    let want = Want {
+        revision: 2,
+        openings: [(key("10.0.2.2"), open(8))].into(),
+    };
+    wait(agent.sync(want)).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Connected);
+    let pin_dir = lab.pin_dir.clone();
+    assert_eq!(
+        lab.host
+            .run(move || std::fs::read_dir(pin_dir).unwrap().count()),
+        1
+    );
+    assert_eq!(wait(agent.verify()).unwrap().total(), 0);
+}
+
+#[test]
+fn a_newer_layout_in_the_same_place_is_refused() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    wait(agent.stop()).unwrap();
+    let pin_dir = lab.pin_dir.clone();
+    lab.host.run(move || {
+        let layout = std::fs::read_dir(pin_dir)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_CONFIG")).unwrap();
+        let mut config: aya::maps::Array<_, gate_common::entry::Config> =
+            aya::maps::Map::Array(data).try_into().unwrap();
+        let value = config.get(&0, 0).unwrap();
+        config
+            .set(
+                0,
+                gate_common::entry::Config {
+                    abi: u32::MAX,
+                    ..value
+                },
+                0,
+            )
+            .unwrap();
+    });
+    let refused = lab.try_start(lab.setup());
+    assert!(
+        matches!(refused, Err(KernelError::Newer { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_source_on_a_link_of_its_own_is_at_home_there() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    let home = |address: &str| wait(agent.home(address.parse().unwrap())).unwrap();
+    assert_eq!(home("10.0.1.2").as_deref(), Some("veth1"));
+    assert_eq!(home("fd00:2::2").as_deref(), Some("veth2"));
+    assert_eq!(home("192.0.2.1"), None);
+    assert_eq!(home("127.0.0.1"), None);
+}
