@@ -41,7 +41,7 @@ use crate::{
     clock::Clock,
     grants::{Grants, RolloutGrant},
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
-    secret::{Keyring, UpstreamKey},
+    secret::{Digest, Keyring, UpstreamKey},
     settings::Mode,
     store::{Filter, Line, Store, StoreError},
 };
@@ -77,7 +77,8 @@ struct Desk {
     names: papaya::HashMap<ClientName, ClientId>,
     /// As configured; what is in force may be `Closed`.
     mode: Mode,
-    shared: Option<ClientName>,
+    /// The client of the configured secret, and the secret's digest.
+    shared: Option<(ClientName, Digest)>,
     events: Events,
 }
 
@@ -160,7 +161,8 @@ impl Control {
     }
 
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
-        change!(self, writer => writer.panic(actor))
+        self.emergency(move |writer| Box::pin(writer.panic(actor)))
+            .await
     }
 
     pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {
@@ -202,6 +204,21 @@ impl Control {
 
     /// Hands a job to the writer. Once it is taken it is finished, whether or not anybody waits.
     async fn change<T: Send + 'static>(
+        &self,
+        job: impl for<'a> FnOnce(&'a mut Writer) -> Work<'a, Result<T, Refused>> + Send + 'static,
+    ) -> Result<T, Refused> {
+        // Before the first word of the store nobody can say what there is.
+        self.emergency(move |writer| {
+            if writer.is_loaded {
+                job(writer)
+            } else {
+                Box::pin(async { Err(Refused::Store(StoreError::Slow)) })
+            }
+        })
+        .await
+    }
+
+    async fn emergency<T: Send + 'static>(
         &self,
         job: impl for<'a> FnOnce(&'a mut Writer) -> Work<'a, Result<T, Refused>> + Send + 'static,
     ) -> Result<T, Refused> {
@@ -297,7 +314,7 @@ impl Desk {
 
     fn not_shared(&self, client: &Client) -> Result<(), Refused> {
         match &self.shared {
-            Some(name) if *name == client.name => Err(Refused::Shared(name.clone())),
+            Some((name, _)) if *name == client.name => Err(Refused::Shared(name.clone())),
             _ => Ok(()),
         }
     }

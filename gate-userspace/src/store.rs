@@ -53,6 +53,8 @@ pub enum StoreError {
     Use(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("change {index} does not fit: {why}")]
     Rejected { index: usize, why: Rejection },
+    #[error("the store cannot be reached")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the store did not answer in time")]
     Slow,
     #[error("the store is closed")]
@@ -72,6 +74,13 @@ pub enum Rejection {
     ClientEnded,
     #[error("somebody changed it meanwhile")]
     Stale,
+}
+
+impl StoreError {
+    /// Whether it may be there again later, as it was.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Slow)
+    }
 }
 
 macro_rules! each {

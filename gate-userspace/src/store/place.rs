@@ -23,11 +23,11 @@ impl StorePlace {
     /// lease ends. A file is never out of reach.
     ///
     /// # Errors
-    /// When it cannot be reached, is damaged, in use, or of a newer version.
+    /// When the file is damaged, in use, or of a newer version. A server is not looked for yet.
     pub async fn open(&self, staleness: Option<Duration>) -> Result<Store, StoreError> {
         match self {
             Self::File(path) => Ok(Store::Embedded(Embedded::open(path).await?)),
-            Self::Server(url) => Ok(Store::Postgres(Postgres::open(url, staleness).await?)),
+            Self::Server(url) => Ok(Store::Postgres(Postgres::new(url, staleness)?)),
         }
     }
 }

@@ -166,6 +166,35 @@ async fn broken_connections_are_made_anew() {
     }
 }
 
+/// Acceptance 100 (control's part).
+#[tokio::test]
+async fn a_store_that_comes_late_needs_no_restart() {
+    let Some(database) = Database::new().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let road = folder.path().join("road");
+    let url = database.url_by(&road);
+    let clock = Clock::stopped(Stamp(1_000_000));
+    let store = Store::Postgres(Postgres::new(&url, Some(STALENESS)).unwrap());
+    let gate = Gate::on(store, "here", clock.clone(), None).await;
+    assert!(!gate.control.grants().is_fresh(clock.now()));
+    let refused = gate.control.revoke(ACTOR, name("c")).await.unwrap_err();
+    assert_eq!((refused.status(), refused.kind()), (503, "store"));
+    gate.control.panic(ACTOR).await.unwrap_err();
+    std::os::unix::fs::symlink(database.folder(), &road).unwrap();
+    while !gate.control.grants().is_fresh(clock.now()) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        gate.control.grants().mode(),
+        Mode::Closed,
+        "the panic stays"
+    );
+    add(&gate, "c", &["10.0.0.1"]).await;
+    assert_eq!(entries(&gate), ["10.0.0.1/32"]);
+}
+
 /// Acceptance 101 (control's part).
 #[tokio::test]
 async fn without_word_from_the_store_a_host_goes_stale() {
@@ -216,9 +245,7 @@ impl Fleet {
 }
 
 async fn host(database: &Database, name: &str, clock: &Clock) -> Gate {
-    let store = Postgres::open(&database.url(), Some(STALENESS))
-        .await
-        .unwrap();
+    let store = Postgres::new(&database.url(), Some(STALENESS)).unwrap();
     Gate::on(Store::Postgres(store), name, clock.clone(), None).await
 }
 

@@ -96,6 +96,18 @@ impl Database {
         server.url(&self.name)
     }
 
+    pub(crate) fn folder(&self) -> &'static str {
+        &SERVER
+            .as_ref()
+            .expect("it was there when this was made")
+            .folder
+    }
+
+    /// By another folder, which need not be there yet.
+    pub(crate) fn url_by(&self, folder: &std::path::Path) -> String {
+        format!("host={} user=gate dbname={}", folder.display(), self.name)
+    }
+
     /// As when the server restarts: every connection breaks, new ones are taken.
     pub(crate) async fn break_connections(&self) {
         let server = SERVER.as_ref().expect("it was there when this was made");
