@@ -18,6 +18,8 @@ mod lease;
 mod expire;
 mod mode;
 mod keys;
+mod follow;
+mod hosts;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use answer::{Added, Done, HostDone, HostState, Lease, Minted, Opening, Rotation};
 pub use ask::{Actor, Adopted, Closing, NewClient, NewRollout, Owner, SourceEdit, WantedToken};
 pub use event::{Event, Events};
+pub use hosts::Host;
 pub use keys::{KeyCheck, Opens};
 pub use refused::Refused;
 pub use renew::Turnover;
@@ -38,7 +41,7 @@ use crate::{
     clock::Clock,
     grants::{Grants, RolloutGrant},
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
-    secret::{Keyring, UpstreamKey},
+    secret::{Digest, Keyring, UpstreamKey},
     settings::Mode,
     store::{Filter, Line, Store, StoreError},
 };
@@ -74,7 +77,8 @@ struct Desk {
     names: papaya::HashMap<ClientName, ClientId>,
     /// As configured; what is in force may be `Closed`.
     mode: Mode,
-    shared: Option<ClientName>,
+    /// The client of the configured secret, and the secret's digest.
+    shared: Option<(ClientName, Digest)>,
     events: Events,
 }
 
@@ -157,7 +161,8 @@ impl Control {
     }
 
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
-        change!(self, writer => writer.panic(actor))
+        self.emergency(move |writer| Box::pin(writer.panic(actor)))
+            .await
     }
 
     pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {
@@ -202,6 +207,21 @@ impl Control {
         &self,
         job: impl for<'a> FnOnce(&'a mut Writer) -> Work<'a, Result<T, Refused>> + Send + 'static,
     ) -> Result<T, Refused> {
+        // Before the first word of the store nobody can say what there is.
+        self.emergency(move |writer| {
+            if writer.is_loaded {
+                job(writer)
+            } else {
+                Box::pin(async { Err(Refused::Store(StoreError::Slow)) })
+            }
+        })
+        .await
+    }
+
+    async fn emergency<T: Send + 'static>(
+        &self,
+        job: impl for<'a> FnOnce(&'a mut Writer) -> Work<'a, Result<T, Refused>> + Send + 'static,
+    ) -> Result<T, Refused> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |writer| {
             Box::pin(async move {
@@ -216,8 +236,21 @@ impl Control {
 }
 
 impl Worker {
-    /// Does what is asked and ends what is over, until it is told to stop or nobody can ask.
+    /// Does what is asked, follows what others change and ends what is over, until it is told to
+    /// stop or nobody can ask.
     pub async fn run(mut self, stop: CancellationToken) {
+        let desk = Arc::clone(&self.writer.desk);
+        tokio::select! {
+            () = desk.store.listen() => {}
+            () = self.work(stop) => {}
+        }
+        if let Err(why) = desk.store.leave(desk.grants.host()).await {
+            tracing::warn!(error = %why, "the others do not know that this host has stopped");
+        }
+    }
+
+    async fn work(&mut self, stop: CancellationToken) {
+        let desk = Arc::clone(&self.writer.desk);
         loop {
             tokio::select! {
                 biased;
@@ -226,10 +259,12 @@ impl Worker {
                     self.writer.catch_up().await;
                     self.writer.sweep().await;
                 }
+                () = desk.store.rung() => self.writer.follow_on().await,
                 job = self.jobs.recv() => match job {
                     Some(job) => {
-                        self.writer.catch_up().await;
+                        self.writer.prepare().await;
                         job(&mut self.writer).await;
+                        self.writer.follow_up().await;
                     }
                     None => return,
                 },
@@ -279,7 +314,7 @@ impl Desk {
 
     fn not_shared(&self, client: &Client) -> Result<(), Refused> {
         match &self.shared {
-            Some(name) if *name == client.name => Err(Refused::Shared(name.clone())),
+            Some((name, _)) if *name == client.name => Err(Refused::Shared(name.clone())),
             _ => Ok(()),
         }
     }

@@ -9,17 +9,19 @@ mod row;
 mod sql;
 mod embedded;
 mod postgres;
+mod place;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Write};
+pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
+pub use place::{BadPlace, StorePlace};
 pub use postgres::Postgres;
 pub use row::BadRow;
 
 use crate::{
     clock::Stamp,
-    ident::{ClientId, Revision, RolloutSerial},
+    ident::{ClientId, HostName, Revision, RolloutSerial},
 };
 
 /// One of the two kinds of store; the same promises, the same tests.
@@ -51,6 +53,8 @@ pub enum StoreError {
     Use(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("change {index} does not fit: {why}")]
     Rejected { index: usize, why: Rejection },
+    #[error("the store cannot be reached")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the store did not answer in time")]
     Slow,
     #[error("the store is closed")]
@@ -70,6 +74,13 @@ pub enum Rejection {
     ClientEnded,
     #[error("somebody changed it meanwhile")]
     Stale,
+}
+
+impl StoreError {
+    /// Whether it may be there again later, as it was.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Slow)
+    }
 }
 
 macro_rules! each {
@@ -147,6 +158,38 @@ impl Store {
         }
     }
 
+    /// How long a host may go on without word from the store; none = until each lease ends.
+    pub fn staleness(&self) -> Option<Duration> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Postgres(store) => store.staleness(),
+        }
+    }
+
+    /// Tells the others that this host lives, and the last change that it enforces.
+    pub async fn tell(&self, host: &HostName, revision: Revision) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Postgres(store) => store.tell(host, revision).await,
+        }
+    }
+
+    /// Tells the others that this host serves no more.
+    pub async fn leave(&self, host: &HostName) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Postgres(store) => store.leave(host).await,
+        }
+    }
+
+    /// What every host of the fleet has told; nothing without a fleet.
+    pub async fn hosts(&self) -> Result<Vec<Told>, StoreError> {
+        match self {
+            Self::Embedded(_) => Ok(Vec::new()),
+            Self::Postgres(store) => store.hosts().await,
+        }
+    }
+
     /// Looks whether the store is whole.
     pub async fn check(&self) -> Result<(), StoreError> {
         each!(self, store => store.check().await)
@@ -154,4 +197,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,10 +13,9 @@ use super::{
     peer::Peer,
     question::{Query, Question, Raw, read},
     refusal::Refusal,
-    show,
     wire::{
         Changed, Ended, Moment, Renew, Renewed, RolloutClose, RolloutList, RolloutOpen,
-        RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen, RolloutsOpened,
+        RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen, RolloutsOpened, Wait,
     },
 };
 use crate::{
@@ -37,11 +36,12 @@ pub(super) async fn open(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let many = read::<Peek>(&body)?.rollouts.is_some();
+    let (asked, question) = (api.clone(), body.clone());
     if many {
-        let work = api.open_many(peer, &body);
+        let work = async move { asked.open_many(peer, &question).await };
         api.once(peer, &headers, "rollouts", &body, work).await
     } else {
-        let work = api.open_one(peer, &body);
+        let work = async move { asked.open_one(peer, &question).await };
         api.once(peer, &headers, "rollouts", &body, work).await
     }
 }
@@ -76,7 +76,10 @@ impl Api {
     ) -> Result<RolloutsOpened, Refusal> {
         let openings = self.control.open_rollouts(peer.actor(), asks).await?;
         let revision = openings.first().map(|opening| opening.revision);
-        let rollouts = openings.into_iter().map(|opening| self.opened(opening));
+        let doors = self.doorways.look();
+        let rollouts = openings
+            .into_iter()
+            .map(|opening| self.opened(opening, &doors));
         Ok(RolloutsOpened {
             rollouts: rollouts.collect(),
             revision: revision.unwrap_or_default(),
@@ -94,7 +97,8 @@ pub(super) async fn list(
         Some(name) => grants.rollouts_of(api.control.client_named(&name)?.id),
         None => grants.rollouts(),
     };
-    let rollouts = rollouts.iter().map(|grant| api.rollout_view(grant));
+    let doors = api.doorways.look();
+    let rollouts = rollouts.iter().map(|grant| api.rollout_view(grant, &doors));
     Ok(Json(RolloutList {
         rollouts: rollouts.collect(),
         revision,
@@ -106,22 +110,24 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<RolloutView>, Refusal> {
     let grant = api.control.rollout_named(&named(&id)?)?;
-    Ok(Json(api.rollout_view(&grant)))
+    Ok(Json(api.rollout_view(&grant, &api.doorways.look())))
 }
 
 pub(super) async fn close_one(
     State(api): State<Api>,
     peer: Peer,
     Path(id): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Ended>, Refusal> {
     let closing = Closing::Ids(vec![named(&id)?]);
     let done = api.control.close(peer.actor(), closing).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn close_many(
     State(api): State<Api>,
     peer: Peer,
+    Query(wait): Query<Wait>,
     Question(close): Question<RolloutClose>,
 ) -> Result<Json<Ended>, Refusal> {
     let closing = match (close.ids, close.client) {
@@ -130,7 +136,7 @@ pub(super) async fn close_many(
         _ => return Err(Refusal::invalid("say either ids or client")),
     };
     let done = api.control.close(peer.actor(), closing).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn drain(
@@ -172,10 +178,11 @@ pub(super) async fn rotate(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let path = format!("rollouts/{id}/rotate");
-    let work = async {
+    let (asked, question) = (api.clone(), body.clone());
+    let work = async move {
         let id = named(&id)?;
         let owner = Owner::Rollout(id.clone());
-        let mut rotated = api.rotated(peer, owner, read(&body)?).await?;
+        let mut rotated = asked.rotated(peer, owner, read(&question)?).await?;
         rotated.rollout = Some(id);
         Ok(rotated)
     };

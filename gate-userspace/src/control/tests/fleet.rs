@@ -1,0 +1,266 @@
+//! Two hosts on one Postgres: what one changes, the other does.
+
+use super::*;
+use crate::{
+    clock::Stamp,
+    source::Source,
+    store::{Postgres, Store, tests::server::Database},
+};
+
+const STALENESS: Duration = Duration::from_mins(1);
+
+/// Acceptance 104 (control's part): one host's revocation is in force on all when it is answered.
+#[tokio::test]
+async fn a_revocation_that_waited_is_in_force_everywhere() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let added = add(&fleet.a, "c", &[]).await;
+    let opened = open(&fleet.a, "r", "c").await;
+    until(&fleet.b, opened.revision).await;
+    assert!(alive(&fleet.b, &added.token) && alive(&fleet.b, &opened.tokens[0]));
+    fleet.b.rings.state().streams.insert(opened.tokens[0].id, 1);
+    let mut done = fleet.a.control.revoke(ACTOR, name("c")).await.unwrap();
+    let waited = fleet
+        .a
+        .control
+        .wait_for_hosts(&mut done, Duration::from_secs(30));
+    waited.await.unwrap();
+    assert!(grant(&fleet.b, &added.token).is_none());
+    assert!(fleet.b.rings.state().streams.is_empty());
+    let hosts = done
+        .hosts
+        .iter()
+        .map(|host| (host.host.as_str(), host.state));
+    let all_done = [("here", HostState::Done), ("there", HostState::Done)];
+    assert_eq!(hosts.collect::<Vec<_>>(), all_done);
+}
+
+/// Acceptance 168 (control's part).
+#[tokio::test]
+async fn a_source_opens_on_its_own_host_only() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let mut ask = new_client("c", &[]);
+    ask.sources = vec![
+        Source::on(&"here".parse().unwrap(), "172.17.0.2").unwrap(),
+        Source::anywhere("203.0.113.0/24").unwrap(),
+    ];
+    let added = fleet.a.control.add_client(ACTOR, ask).await.unwrap();
+    until(&fleet.b, added.revision).await;
+    assert_eq!(entries(&fleet.a), ["172.17.0.2/32", "203.0.113.0/24"]);
+    assert_eq!(entries(&fleet.b), ["203.0.113.0/24"]);
+}
+
+#[tokio::test]
+async fn changes_from_both_sides_meet_in_the_same_state() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    for client in ["c0", "c1", "c2"] {
+        let mut ask = new_client(client, &[]);
+        ask.sources = vec![Source::anywhere("203.0.113.0/24").unwrap()];
+        fleet.a.control.add_client(ACTOR, ask).await.unwrap();
+    }
+    for round in 0..10 {
+        let (a, b) = (format!("a{round}"), format!("b{round}"));
+        let owner = format!("c{}", round % 3);
+        tokio::join!(open(&fleet.a, &a, &owner), open(&fleet.b, &b, &owner));
+        let close = |gate: &Gate, id: &str| {
+            let control = gate.control.clone();
+            let closing = Closing::Ids(vec![super::id(id)]);
+            async move { control.close(ACTOR, closing).await.unwrap() }
+        };
+        if round % 2 == 0 {
+            // Each closes what the other has opened.
+            tokio::join!(close(&fleet.a, &b), close(&fleet.b, &a));
+        }
+    }
+    let one = fleet.a.control.revoke(ACTOR, name("c1")).await.unwrap();
+    let two = fleet.b.control.drain(ACTOR, id("a3")).await.unwrap();
+    let newest = one.revision.max(two);
+    until(&fleet.a, newest).await;
+    until(&fleet.b, newest).await;
+    let c = fleet.join("c").await;
+    for gate in [&fleet.b, &c] {
+        assert_eq!(shown(gate), shown(&fleet.a));
+        assert_eq!(
+            gate.control.grants().openings(),
+            fleet.a.control.grants().openings()
+        );
+    }
+}
+
+/// Of two that open the same rollout at once, one is told that it exists.
+#[tokio::test]
+async fn one_id_is_opened_on_one_host_only() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let added = add(&fleet.a, "c", &[]).await;
+    until(&fleet.b, added.revision).await;
+    let open = |gate: &Gate| {
+        let control = gate.control.clone();
+        async move {
+            control
+                .open_rollouts(ACTOR, vec![new_rollout("r", "c", &[])])
+                .await
+        }
+    };
+    let (a, b) = tokio::join!(open(&fleet.a), open(&fleet.b));
+    let refused = [a, b]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect::<Vec<_>>();
+    assert!(
+        matches!(refused[..], [Refused::RolloutExists(_)]),
+        "{refused:?}"
+    );
+}
+
+/// A panic is the whole fleet's.
+#[tokio::test]
+async fn panic_on_one_host_closes_the_other() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let shut = fleet.a.control.panic(ACTOR).await.unwrap();
+    until(&fleet.b, shut.revision).await;
+    assert_eq!(fleet.b.control.grants().mode(), Mode::Closed);
+    assert!(
+        fleet
+            .b
+            .rings
+            .take_log()
+            .contains(&"cut all Panic".to_owned())
+    );
+    let opened = fleet.b.control.open(ACTOR).await.unwrap();
+    until(&fleet.a, opened.revision).await;
+    assert_eq!(fleet.a.rings.state().mode, Some(Mode::Enforce));
+}
+
+/// A server that restarts costs a moment, and no change that was answered.
+#[tokio::test]
+async fn broken_connections_are_made_anew() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    add(&fleet.a, "c", &[]).await;
+    let mut opened = Vec::new();
+    for round in 0..20 {
+        if round % 5 == 2 {
+            fleet.database.break_connections().await;
+        }
+        let ask = new_rollout(&format!("r{round}"), "c", &[]);
+        match fleet.a.control.open_rollouts(ACTOR, vec![ask]).await {
+            Ok(openings) => opened.extend(openings),
+            Err(why) => assert_eq!(why.status(), 503, "{why:?}"),
+        }
+    }
+    assert!(opened.len() >= 12, "{}", opened.len());
+    let newest = opened.last().unwrap().revision;
+    until(&fleet.b, newest).await;
+    for opening in opened {
+        assert!(fleet.b.control.rollout_named(&opening.rollout.id).is_ok());
+    }
+}
+
+/// Acceptance 100 (control's part).
+#[tokio::test]
+async fn a_store_that_comes_late_needs_no_restart() {
+    let Some(database) = Database::new().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let road = folder.path().join("road");
+    let url = database.url_by(&road);
+    let clock = Clock::stopped(Stamp(1_000_000));
+    let store = Store::Postgres(Postgres::new(&url, Some(STALENESS)).unwrap());
+    let gate = Gate::on(store, "here", clock.clone(), None).await;
+    assert!(!gate.control.grants().is_fresh(clock.now()));
+    let refused = gate.control.revoke(ACTOR, name("c")).await.unwrap_err();
+    assert_eq!((refused.status(), refused.kind()), (503, "store"));
+    gate.control.panic(ACTOR).await.unwrap_err();
+    std::os::unix::fs::symlink(database.folder(), &road).unwrap();
+    while !gate.control.grants().is_fresh(clock.now()) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        gate.control.grants().mode(),
+        Mode::Closed,
+        "the panic stays"
+    );
+    add(&gate, "c", &["10.0.0.1"]).await;
+    assert_eq!(entries(&gate), ["10.0.0.1/32"]);
+}
+
+/// Acceptance 101 (control's part).
+#[tokio::test]
+async fn without_word_from_the_store_a_host_goes_stale() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let (gate, grants) = (&fleet.a, fleet.a.control.grants());
+    let token = add(gate, "c", &["10.0.0.1"]).await.token;
+    assert!(grants.is_fresh(gate.clock.now().after(STALENESS / 2)));
+    fleet.database.drop().await;
+    gate.clock.advance(STALENESS);
+    assert!(!grants.is_fresh(gate.clock.now()));
+    let revoked = gate.control.revoke(ACTOR, name("c")).await;
+    assert!(
+        matches!(revoked, Err(Refused::NotWritten(_))),
+        "{revoked:?}"
+    );
+    assert!(grant(gate, &token).is_none() && entries(gate).is_empty());
+}
+
+pub(super) struct Fleet {
+    database: Database,
+    clock: Clock,
+    pub(super) a: Gate,
+    pub(super) b: Gate,
+}
+
+impl Fleet {
+    pub(super) async fn start() -> Option<Self> {
+        let database = Database::new().await?;
+        let clock = Clock::stopped(Stamp(1_000_000));
+        // Acceptance 117 (gate's own part): of two that start together, one migrates.
+        let (a, b) = tokio::join!(
+            host(&database, "here", &clock),
+            host(&database, "there", &clock)
+        );
+        Some(Self {
+            database,
+            clock,
+            a,
+            b,
+        })
+    }
+
+    async fn join(&self, name: &str) -> Gate {
+        host(&self.database, name, &self.clock).await
+    }
+}
+
+async fn host(database: &Database, name: &str, clock: &Clock) -> Gate {
+    let store = Postgres::new(&database.url(), Some(STALENESS)).unwrap();
+    Gate::on(Store::Postgres(store), name, clock.clone(), None).await
+}
+
+/// Waits until a host is there.
+pub(super) async fn until(gate: &Gate, revision: Revision) {
+    while gate.control.grants().revision() < revision {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn shown(gate: &Gate) -> Vec<String> {
+    let grants = gate.control.grants();
+    let clients = grants.clients().into_iter();
+    let clients = clients.map(|grant| format!("{:?}", grant.record()));
+    let rollouts = grants.rollouts().into_iter();
+    let rollouts = rollouts.map(|grant| format!("{:?}", grant.record()));
+    clients.chain(rollouts).collect()
+}
