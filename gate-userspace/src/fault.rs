@@ -50,6 +50,8 @@ pub enum Denied {
     Host,
     #[error("the browser origin is not on the list")]
     Origin,
+    #[error("callers may not bring their own key on this route")]
+    ByokOff,
     #[error("too many failed authentications from this source")]
     Throttled { retry_after: u32 },
     #[error("too many requests of this client")]
@@ -91,8 +93,12 @@ pub enum Fault {
     UpstreamTimeout,
     #[error("the upstream broke off")]
     UpstreamBroken(#[source] hyper::Error),
-    #[error("the upstream's stream ended before its last event")]
-    UpstreamCutShort,
+    #[error("the provider rejected the key that the gate put in")]
+    ProviderAuth,
+    #[error("the provider limits the rate")]
+    ProviderRate { retry_after: u32 },
+    #[error("the provider refuses for billing")]
+    ProviderBilling,
 }
 
 /// Why running calls are ended from outside.
@@ -160,7 +166,7 @@ impl Denied {
             | Self::WrongSource => Type::Unauthorized,
             Self::Draining => Type::RolloutConcluded,
             Self::NoSuchRollout => Type::RolloutNotFound,
-            Self::Unlisted | Self::Host | Self::Origin => Type::Forbidden,
+            Self::Unlisted | Self::Host | Self::Origin | Self::ByokOff => Type::Forbidden,
             Self::Throttled { .. } | Self::TooFast { .. } => Type::RateLimit,
             Self::TooMany => Type::ServiceUnavailable,
         }
@@ -186,7 +192,10 @@ impl Fault {
             Self::KeyNotText => Type::InternalError,
             Self::Stale | Self::Draining => Type::ServiceUnavailable,
             Self::UpstreamTimeout => Type::UpstreamTimeout,
-            Self::UpstreamBroken(_) | Self::UpstreamCutShort => Type::UpstreamBroken,
+            Self::UpstreamBroken(_) => Type::UpstreamBroken,
+            Self::ProviderAuth => Type::AuthError,
+            Self::ProviderRate { .. } => Type::RateLimit,
+            Self::ProviderBilling => Type::Billing,
         }
     }
 
@@ -201,7 +210,9 @@ impl Fault {
             Self::Connect(_)
             | Self::UpstreamTimeout
             | Self::UpstreamBroken(_)
-            | Self::UpstreamCutShort => Blame::Upstream,
+            | Self::ProviderAuth
+            | Self::ProviderRate { .. }
+            | Self::ProviderBilling => Blame::Upstream,
             Self::NoUpstream
             | Self::NoKey
             | Self::KeyUnavailable(_)

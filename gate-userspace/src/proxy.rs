@@ -15,6 +15,7 @@ pub(crate) mod head;
 pub(crate) mod route;
 pub(crate) mod origin;
 mod open;
+pub(crate) mod field;
 pub(crate) mod present;
 pub mod live;
 mod admit;
@@ -26,6 +27,7 @@ mod hop;
 mod swap;
 mod backend;
 mod upstream;
+mod provider;
 mod relay;
 mod sse;
 mod body;
@@ -44,7 +46,7 @@ use std::{
     },
 };
 
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1};
 
 pub use explain::{Question, Verdict};
@@ -57,10 +59,11 @@ use self::{
     connection::Caller,
     counters::{Counters, Row},
     crowd::Crowd,
-    inbound::Inbound,
+    field::Field,
+    inbound::{Arrived, Inbound},
     limit::Limits,
     live::{Line, Live},
-    present::Presented,
+    present::{Credential, Presented},
     route::{Matched, Routes},
     swap::Way,
     throttle::Throttle,
@@ -70,7 +73,9 @@ use crate::{
     clock::Clock,
     fault::{Denied, Fault, Stop},
     grants::{Grant, Grants},
-    secret::Keyring,
+    ident::TokenId,
+    profile::Sight,
+    secret::{Digest, Keyring, Look},
     settings::{self, CredentialMode, Mode, Settings},
 };
 
@@ -87,6 +92,7 @@ pub struct Proxy {
     throttle: Throttle,
     crowd: Crowd,
     counters: Counters,
+    apollo_internal: Option<Digest>,
     is_draining: AtomicBool,
 }
 
@@ -135,35 +141,32 @@ async fn serve(
         return Ok(call.answered(answer));
     }
     proxy.is_serving()?;
-    let presented = proxy.present(&matched, &head.headers);
+    let delegated = caller.delegated(&head.headers)?;
+    let (body, field) = proxy.read_body(&matched, body).await?;
     let ask = Ask {
         head: &head,
         matched: &matched,
         peer: caller.peer,
         now: proxy.clock.now(),
     };
-    let permit = match presented.and_then(|presented| proxy.known(presented)) {
-        Ok((grant, presented)) => {
-            // Held before the grant is read: a revocation in between finds this line.
-            let others = admit::also_ends_with(&proxy.grants, &grant, &matched);
-            caller.hold.borrow_mut().under(&grant, &others);
-            call.is_of(&grant);
-            admit::permit(&proxy.grants, &grant, presented, &ask)?
-        }
-        Err(denied) => admit::audited(&proxy.grants, denied)?,
-    };
-    call.enters(proxy.per_client(&permit, ask.now)?);
+    let permit = proxy.permit(&ask, field.as_ref(), delegated, caller, call)?;
+    call.enters(&permit, proxy.per_client(&permit, ask.now)?);
     let (upstream, backend) = proxy.backend(&matched, &permit)?;
-    let body = Inbound::new(body, matched.route.body_limit, proxy.limits.body_idle)?;
+    let body = body.inbound(matched.route.body_limit, proxy.limits.body_idle)?;
     let way = Way {
         route: matched.route,
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        field,
     };
     let outbound = swap::credential(&permit, head, body, &way)?;
+    call.goes_with(outbound.auth());
     let sent = upstream::send(outbound, backend, upstream, &caller.worker.pool);
-    let answer = unless_cut(&caller.line, sent).await?;
+    let mut answer = unless_cut(&caller.line, sent).await?;
+    if matched.route.profile.maps_provider() {
+        answer = unless_cut(&caller.line, provider::judge(answer)).await?;
+    }
     Ok(relay::stream(answer, call, &caller.line, backend))
 }
 
@@ -176,6 +179,11 @@ async fn unless_cut(
         why = line.ordered() => Err(Stop::Cut(why)),
         answer = sent => Ok(answer?),
     }
+}
+
+enum Found {
+    Grant(Arc<Grant>, Presented),
+    Permit(Permit),
 }
 
 impl Proxy {
@@ -193,6 +201,7 @@ impl Proxy {
             throttle: Throttle::new(limits.failed_auth),
             crowd: Crowd::new(limits.connections, limits.connections_per_source),
             counters: Counters::default(),
+            apollo_internal: settings.apollo_internal,
             is_draining: AtomicBool::new(false),
             limits,
         })
@@ -221,19 +230,89 @@ impl Proxy {
         }
     }
 
-    fn present(&self, matched: &Matched<'_>, headers: &HeaderMap) -> Result<Presented, Denied> {
-        let usual = matched.route.upstream.and_then(|at| self.backends.get(at));
-        let mode = usual.map_or(CredentialMode::Replace, |backend| backend.credential);
-        matched.route.profile.present(headers, mode)
+    /// A body is only read here where the credential may stand in it.
+    async fn read_body(
+        &self,
+        matched: &Matched<'_>,
+        body: Incoming,
+    ) -> Result<(Arrived, Option<Field>), Fault> {
+        if !matched.route.profile.reads_body() {
+            return Ok((Arrived::Streams(body), None));
+        }
+        let body = Inbound::new(body, matched.route.body_limit, self.limits.body_idle)?;
+        let whole = body.read().await?;
+        let field = Field::read(&whole)?;
+        Ok((Arrived::Whole(whole), field))
     }
 
-    fn known(&self, presented: Presented) -> Result<(Arc<Grant>, Presented), Denied> {
-        // The table found it by this digest; comparing once more, in constant time, costs nothing
-        // and keeps the guarantee out of the table's hands.
-        match self.grants.find(&presented.shown.digest) {
-            Some(grant) if grant.digest == presented.shown.digest => Ok((grant, presented)),
-            Some(_) | None => Err(Denied::Unknown(presented.shown.look)),
+    /// Presented, known, held, admitted.
+    fn permit(
+        &self,
+        ask: &Ask<'_>,
+        field: Option<&Field>,
+        delegated: Option<TokenId>,
+        caller: &Caller,
+        call: &mut Call,
+    ) -> Result<Permit, Denied> {
+        let found = self.present(ask, field, delegated).and_then(|presented| {
+            let internal = self.apollo_internal.as_ref();
+            match admit::unnamed(&presented.credential, internal, ask.peer) {
+                Some(permit) => permit.map(Found::Permit),
+                None => self.known(presented),
+            }
+        });
+        match found {
+            Ok(Found::Permit(permit)) => Ok(permit),
+            Ok(Found::Grant(grant, presented)) => {
+                // Held before the grant is read: a revocation in between finds this line.
+                let others = admit::also_ends_with(&self.grants, &grant, ask);
+                caller.hold.borrow_mut().under(&grant, &others);
+                call.is_of(&grant);
+                admit::permit(&self.grants, &grant, presented, ask)
+            }
+            Err(denied) => admit::audited(&self.grants, denied),
         }
+    }
+
+    fn present(
+        &self,
+        ask: &Ask<'_>,
+        field: Option<&Field>,
+        delegated: Option<TokenId>,
+    ) -> Result<Presented, Denied> {
+        let route = ask.matched.route;
+        let usual = route.upstream.and_then(|at| self.backends.get(at));
+        let sight = Sight {
+            headers: &ask.head.headers,
+            tail: ask.tail(),
+            query: ask.head.uri.query(),
+            mode: usual.map_or(CredentialMode::Replace, |backend| backend.credential),
+            field,
+            byok: route.byok,
+            global_key: route.global_key,
+        };
+        match delegated {
+            Some(id) => route.profile.delegated(&sight, id),
+            None => route.profile.present(&sight),
+        }
+    }
+
+    fn known(&self, presented: Presented) -> Result<Found, Denied> {
+        let (grant, otherwise) = match &presented.credential {
+            // The table found it by this digest; comparing once more, in constant time, costs
+            // nothing and keeps the guarantee out of the table's hands.
+            Credential::Token(shown) => {
+                let grant = self.grants.find(&shown.digest);
+                (
+                    grant.filter(|grant| grant.digest == shown.digest),
+                    shown.look,
+                )
+            }
+            Credential::Delegated(id) => (self.grants.find_id(*id), Look::Gate(*id)),
+            Credential::Internal(_) | Credential::None => (None, Look::Foreign),
+        };
+        let grant = grant.ok_or(Denied::Unknown(otherwise))?;
+        Ok(Found::Grant(grant, presented))
     }
 
     fn per_client(

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     ident::{HostName, UpstreamName},
-    secret::UpstreamKey,
+    secret::{Digest, UpstreamKey},
 };
 
 /// What a stranger meets.
@@ -33,6 +33,8 @@ pub struct Listen {
     pub hosts: Vec<String>,
     /// Allowed browser origins; empty = requests with `Origin` are refused.
     pub origins: Vec<String>,
+    /// Users whose processes may name a client instead of presenting a token; Unix sockets only.
+    pub delegates: Vec<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub enum PresentAs {
     Bearer,
     XApiKey,
     ApiKey,
+    /// `body:api_key`: where the caller's stood, in the JSON body or the query.
+    BodyApiKey,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,14 +123,21 @@ pub struct Route {
     pub strip_prefix: String,
     /// Bytes; none = the profile's.
     pub body_limit: Option<u64>,
+    /// `coder`: callers may bring their own provider credential.
+    pub byok: bool,
+    /// `apollo`: a call without any key is served with the upstream's.
+    pub global_key: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProfileName {
     Verifiers,
+    VerifiersSession,
     Openai,
     Anthropic,
     Plain,
+    Apollo,
+    Coder,
 }
 
 /// A port that the packet ring protects although the gate does not serve it.
@@ -221,6 +232,8 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     pub upstreams: Vec<Upstream>,
     pub routes: Vec<Route>,
+    /// What the `apollo` service presents to itself.
+    pub apollo_internal: Option<Digest>,
     pub guards: Vec<Guard>,
     pub kernel: Kernel,
     pub limits: Limits,
@@ -238,6 +251,8 @@ impl Route {
             upstream,
             strip_prefix: String::new(),
             body_limit: None,
+            byok: false,
+            global_key: false,
         }
     }
 }

@@ -8,11 +8,13 @@ mod change;
 mod row;
 mod sql;
 mod embedded;
+mod postgres;
 
 use std::path::PathBuf;
 
 pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Write};
 pub use embedded::Embedded;
+pub use postgres::Postgres;
 pub use row::BadRow;
 
 use crate::{
@@ -23,7 +25,10 @@ use crate::{
 /// One of the two kinds of store; the same promises, the same tests.
 #[derive(Clone, Debug)]
 pub enum Store {
+    /// One file, one `gated`.
     Embedded(Embedded),
+    /// One server, many of them.
+    Postgres(Postgres),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,8 @@ pub enum StoreError {
     Use(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("change {index} does not fit: {why}")]
     Rejected { index: usize, why: Rejection },
+    #[error("the store did not answer in time")]
+    Slow,
     #[error("the store is closed")]
     Closed,
 }
@@ -69,6 +76,7 @@ macro_rules! each {
     ($self:ident, $store:ident => $call:expr) => {
         match $self {
             Store::Embedded($store) => $call,
+            Store::Postgres($store) => $call,
         }
     };
 }
@@ -94,8 +102,8 @@ impl Store {
         each!(self, store => store.reserve_client().await)
     }
 
-    /// The first of `count` numbers in a row that no rollout has had or will have.
-    pub async fn reserve_rollouts(&self, count: usize) -> Result<RolloutSerial, StoreError> {
+    /// Numbers that no rollout has had or will have.
+    pub async fn reserve_rollouts(&self, count: usize) -> Result<Vec<RolloutSerial>, StoreError> {
         each!(self, store => store.reserve_rollouts(count).await)
     }
 
@@ -112,6 +120,31 @@ impl Store {
     /// Forgets what ended, and audit lines, from before that moment.
     pub async fn forget(&self, before: Stamp) -> Result<(), StoreError> {
         each!(self, store => store.forget(before).await)
+    }
+
+    /// Whether others may write to it too.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Postgres(_) => true,
+        }
+    }
+
+    /// Keeps an ear open for others' changes, for ever.
+    pub async fn listen(&self) {
+        match self {
+            Self::Embedded(_) => std::future::pending().await,
+            Self::Postgres(store) => store.listen().await,
+        }
+    }
+
+    /// Resolves when there may be news of others: at once when they say so and [`Self::listen`]
+    /// hears it, otherwise after a while.
+    pub async fn rung(&self) {
+        match self {
+            Self::Embedded(_) => std::future::pending().await,
+            Self::Postgres(store) => store.rung().await,
+        }
     }
 
     /// Looks whether the store is whole.

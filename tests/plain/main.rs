@@ -15,3 +15,7 @@ mod swap;
 mod rings;
 mod limits;
 mod secrets;
+mod session;
+mod apollo;
+mod coder;
+mod delegation;

@@ -145,6 +145,7 @@ mod tests {
             sources: ListenSources::Listed,
             hosts: Vec::new(),
             origins: Vec::new(),
+            delegates: Vec::new(),
         }
     }
 }

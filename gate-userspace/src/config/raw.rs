@@ -16,6 +16,7 @@ pub(in crate::config) struct RawFile {
     pub(in crate::config) limits: RawLimits,
     pub(in crate::config) store: RawStore,
     pub(in crate::config) admin: RawAdmin,
+    pub(in crate::config) apollo: RawApollo,
     pub(in crate::config) log: RawLog,
 }
 
@@ -37,6 +38,8 @@ pub(in crate::config) struct RawListen {
     pub(in crate::config) sources: Option<String>,
     pub(in crate::config) hosts: Vec<String>,
     pub(in crate::config) origins: Vec<String>,
+    pub(in crate::config) delegation: Option<bool>,
+    pub(in crate::config) uids: Vec<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -62,6 +65,8 @@ pub(in crate::config) struct RawRoute {
     pub(in crate::config) upstream: Option<String>,
     pub(in crate::config) strip_prefix: Option<String>,
     pub(in crate::config) body_limit: Option<String>,
+    pub(in crate::config) byok: Option<bool>,
+    pub(in crate::config) global_key: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -130,6 +135,12 @@ pub(in crate::config) struct RawStore {
 pub(in crate::config) struct RawAdmin {
     pub(in crate::config) socket: Option<String>,
     pub(in crate::config) group: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct RawApollo {
+    pub(in crate::config) internal_token_env: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Environment, Refused};
-use crate::secret::{MasterKey, NewToken, UpstreamKey, usable};
+use crate::secret::{Digest, MasterKey, NewToken, UpstreamKey, usable};
 
 #[derive(Debug, Default)]
 pub struct Secrets {
@@ -58,6 +58,23 @@ fn shared(
     adopted
         .map(Some)
         .map_err(|cause| Refused::SharedSecret { origin, cause })
+}
+
+/// What a service behind the `apollo` profile presents to itself. An empty value is unset.
+pub(super) fn internal(
+    environment: Environment<'_>,
+    variable: &str,
+) -> Result<Option<Digest>, Refused> {
+    let Some(text) = environment(variable).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    match usable(&text) {
+        Ok(text) => Ok(Some(Digest::of(text.as_bytes()))),
+        Err(cause) => Err(Refused::SharedSecret {
+            origin: variable.to_owned(),
+            cause,
+        }),
+    }
 }
 
 pub(super) fn upstream_key(

@@ -66,6 +66,11 @@ pub(super) fn settle(
     let kernel = ring::kernel(flags, environment, &file.kernel, &mut shown, || {
         public.is_some() || !guards.is_empty() || upstreams.iter().any(ring::needs_guard)
     })?;
+    let variable = [(file.apollo.internal_token_env.clone(), File)];
+    shown.section("[apollo]");
+    let usual = "APOLLO_INTERNAL_TOKEN".to_owned();
+    let variable = shown.pick("internal_token_env", variable, usual);
+    let apollo_internal = secrets::internal(environment, &variable)?;
     let limits = limits::limits(&file.limits, &mut shown)?;
     let log = limits::log(&file.log, &mut shown)?;
 
@@ -84,6 +89,7 @@ pub(super) fn settle(
         master_key_file: places.master_key_file,
         admin_socket: places.admin_socket,
         admin_group,
+        apollo_internal,
     };
     Ok(Config {
         settings,

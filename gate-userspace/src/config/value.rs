@@ -56,6 +56,7 @@ impl Word for PresentAs {
         ("bearer", Self::Bearer),
         ("x-api-key", Self::XApiKey),
         ("api-key", Self::ApiKey),
+        ("body:api_key", Self::BodyApiKey),
     ];
 }
 
@@ -66,9 +67,12 @@ impl Word for UpstreamGuard {
 impl Word for ProfileName {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("verifiers", Self::Verifiers),
+        ("verifiers-session", Self::VerifiersSession),
         ("openai", Self::Openai),
         ("anthropic", Self::Anthropic),
         ("plain", Self::Plain),
+        ("apollo", Self::Apollo),
+        ("coder", Self::Coder),
     ];
 }
 

@@ -170,8 +170,10 @@ impl State {
 impl Gate {
     /// A disk that takes no more, or does again.
     pub(crate) async fn set_full(&self, is_full: bool) {
-        let Store::Embedded(store) = &self.store;
-        store.set_full(is_full).await;
+        match &self.store {
+            Store::Embedded(store) => store.set_full(is_full).await,
+            Store::Postgres(_) => panic!("only a file has a disk of its own"),
+        }
     }
 
     /// A gate whose writer runs beside the test.

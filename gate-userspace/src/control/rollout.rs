@@ -38,14 +38,14 @@ impl Writer {
                 }
             }
         };
-        let first = self.desk.store.reserve_rollouts(asks.len()).await?;
+        let serials = self.desk.store.reserve_rollouts(asks.len()).await?;
         let mut seen = BTreeSet::new();
         let mut openings = Vec::with_capacity(asks.len());
-        for (index, (ask, serial)) in asks.into_iter().zip(first.0..).enumerate() {
+        for (index, (ask, serial)) in asks.into_iter().zip(serials).enumerate() {
             if !seen.insert(ask.id.clone()) {
                 return Err(at(index)(Refused::RolloutExists(ask.id)));
             }
-            let opening = self.draft(ask, RolloutSerial(serial)).map_err(at(index))?;
+            let opening = self.draft(ask, serial).map_err(at(index))?;
             openings.push(opening);
         }
         let changes = openings.iter().map(|opening| Change {

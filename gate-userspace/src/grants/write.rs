@@ -149,7 +149,9 @@ impl Grants {
             let same = old.iter().find(|o| o.digest == credential.digest);
             if same.is_none_or(|o| o.expires != credential.expires || o.key != credential.key) {
                 let grant = Grant::new(credential, Arc::clone(client), rollout.cloned());
-                tokens.insert(credential.digest, Arc::new(grant));
+                let grant = Arc::new(grant);
+                self.by_id.pin().insert(credential.id, Arc::clone(&grant));
+                tokens.insert(credential.digest, grant);
             }
         }
         effects
@@ -158,6 +160,7 @@ impl Grants {
     fn kill(&self, digest: &Digest, effects: &mut Effects) {
         if let Some(grant) = self.tokens.pin().remove(digest) {
             grant.kill();
+            self.by_id.pin().remove(&grant.token);
             effects.dead.push(grant.token);
         }
     }

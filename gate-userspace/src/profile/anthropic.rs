@@ -1,8 +1,6 @@
 //! `anthropic`: the Anthropic API behind a gate token.
 
-use serde_json::json;
-
-use super::{Profile, Refusal, Shape, concluded};
+use super::{Profile, Refusal, Shape, concluded, quoted};
 use crate::fault::Type;
 
 pub(super) struct Anthropic;
@@ -27,15 +25,11 @@ impl Profile for Anthropic {
         } else {
             refusal.message
         };
-        let body = format!(
-            r#"{{"type":"error","error":{{"type":"{}","message":{}}}}}"#,
-            family(kind),
-            json!(message)
-        );
-        Shape {
-            body: body.into(),
-            ..Shape::json(kind, &json!(null))
-        }
+        let (family, message) = (family(kind), quoted(message));
+        Shape::json(
+            kind,
+            format!(r#"{{"type":"error","error":{{"type":"{family}","message":{message}}}}}"#),
+        )
     }
 }
 

@@ -1,8 +1,6 @@
 //! `openai`: the `OpenAI` API behind a gate token.
 
-use serde_json::json;
-
-use super::{Profile, Refusal, Shape, concluded};
+use super::{Profile, Refusal, Shape, concluded, quoted};
 use crate::fault::Type;
 
 pub(super) struct Openai;
@@ -41,12 +39,9 @@ pub(super) fn envelope(kind: Type, message: &str) -> Shape {
         _ => "invalid_request_error",
     };
     // Written out, because callers compare the order of keys byte by byte.
-    let body = format!(
-        r#"{{"error":{{"message":{},"type":"{family}","code":"{code}"}}}}"#,
-        json!(message)
-    );
-    Shape {
-        body: body.into(),
-        ..Shape::json(kind, &json!(null))
-    }
+    let message = quoted(message);
+    Shape::json(
+        kind,
+        format!(r#"{{"error":{{"message":{message},"type":"{family}","code":"{code}"}}}}"#),
+    )
 }

@@ -72,6 +72,8 @@ fn refusal(kind: Type) -> Refusal<'static> {
         kind,
         message: "m",
         is_cap: false,
+        is_absent: false,
+        details: None,
         tail: "/v1/chat/completions",
     }
 }

@@ -1,8 +1,6 @@
 //! `verifiers`: an interception server whose paths name the rollout.
 
-use serde_json::json;
-
-use super::{Profile, Refusal, Shape};
+use super::{Profile, Refusal, Shape, quoted};
 use crate::fault::Type;
 
 pub(super) struct Verifiers;
@@ -28,6 +26,6 @@ impl Profile for Verifiers {
             Type::RolloutCancelled => "Rollout cancelled",
             _ => refusal.message,
         };
-        Shape::json(refusal.kind, &json!({ "error": message }))
+        Shape::json(refusal.kind, format!(r#"{{"error":{}}}"#, quoted(message)))
     }
 }

@@ -6,7 +6,10 @@ use std::time::Instant;
 
 use tracing::info;
 
-use super::end::{End, Record};
+use super::{
+    end::{End, Record},
+    swap::Auth,
+};
 
 pub(super) fn write(record: &Record, end: End) {
     if !tracing::enabled!(target: "access", tracing::Level::INFO) {
@@ -32,6 +35,8 @@ pub(super) fn write(record: &Record, end: End) {
         profile = record.profile,
         method = record.method.as_str(),
         decision,
+        auth_mode = record.auth.map(Auth::as_str),
+        auth_delegated = record.delegated,
         r#type = kind,
         reason,
         status = record.status,

@@ -5,7 +5,12 @@
 
 use std::sync::Arc;
 
-use super::{head::Head, kinds, present::Presented, route::Matched};
+use super::{
+    head::Head,
+    kinds,
+    present::{Credential, Presented},
+    route::Matched,
+};
 use crate::{
     client::{Kind, Reach},
     clock::Stamp,
@@ -14,7 +19,7 @@ use crate::{
     ident::{RolloutId, TokenId, UpstreamName},
     rollout::Phase,
     scope::matches_rule,
-    secret::Look,
+    secret::{Digest, Look},
     settings::Mode,
     source::Peer,
 };
@@ -28,6 +33,19 @@ enum Whom {
     Known(Known),
     /// Nobody we know, in `audit` alone.
     Stranger,
+    /// The service behind the gate, calling itself.
+    Internal,
+    /// Nobody, where that is served with the upstream's key.
+    Anybody,
+}
+
+/// Whose credential goes upstream.
+pub(crate) enum Whose<'a> {
+    Known(&'a Known),
+    /// What the caller brought itself stays as it came.
+    TheirOwn,
+    /// The upstream's ordinary key.
+    Upstreams,
 }
 
 /// A token that may make this call.
@@ -48,12 +66,25 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Permit {
-    /// Whose call it is; none = somebody whom only `audit` lets pass, with what he brought himself.
+    /// Whose token admitted the call.
     pub(crate) fn known(&self) -> Option<&Known> {
         match &self.0 {
             Whom::Known(known) => Some(known),
-            Whom::Stranger => None,
+            Whom::Stranger | Whom::Internal | Whom::Anybody => None,
         }
+    }
+
+    pub(crate) fn whose(&self) -> Whose<'_> {
+        match &self.0 {
+            Whom::Known(known) => Whose::Known(known),
+            Whom::Stranger | Whom::Internal => Whose::TheirOwn,
+            Whom::Anybody => Whose::Upstreams,
+        }
+    }
+
+    /// Whether only `audit` lets this call pass.
+    pub(crate) fn is_strange(&self) -> bool {
+        matches!(self.0, Whom::Stranger)
     }
 
     pub(crate) fn grant(&self) -> Option<&Arc<Grant>> {
@@ -76,6 +107,14 @@ impl Ask<'_> {
             .path()
             .get(self.matched.tail_at..)
             .unwrap_or_default()
+    }
+
+    /// The rollout whose state a shared tool server wants: said in a header, on `/state` alone.
+    fn state_route(&self) -> Option<RolloutId> {
+        let mut routes = self.head.headers.get_all("x-verifiers-state-route").iter();
+        let (route, more) = (routes.next()?, routes.next());
+        let is_state = self.tail() == "/state" && more.is_none();
+        is_state.then(|| route.to_str().ok()?.parse().ok())?
     }
 }
 
@@ -104,6 +143,24 @@ pub(crate) fn permit(
     })))
 }
 
+/// What a credential that names no client is good for.
+pub(crate) fn unnamed(
+    credential: &Credential,
+    internal: Option<&Digest>,
+    peer: Peer,
+) -> Option<Result<Permit, Denied>> {
+    match credential {
+        Credential::Token(_) | Credential::Delegated(_) => None,
+        Credential::None => Some(Ok(Permit(Whom::Anybody))),
+        // From this host alone, and never retried as an outside caller.
+        Credential::Internal(digest) => {
+            let is_right = internal.is_some_and(|internal| internal == digest);
+            let permit = (is_right && peer == Peer::Loopback).then_some(Permit(Whom::Internal));
+            Some(permit.ok_or(Denied::Unknown(Look::Foreign)))
+        }
+    }
+}
+
 /// What `audit` makes of a call without a known credential. Only absent and foreign ones pass: what
 /// looks like a gate's token was revoked, mistyped or meant for another gate.
 pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied> {
@@ -125,6 +182,7 @@ pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied>
         | Denied::Unlisted
         | Denied::Host
         | Denied::Origin
+        | Denied::ByokOff
         | Denied::Throttled { .. }
         | Denied::TooFast { .. }
         | Denied::TooMany => false,
@@ -137,20 +195,21 @@ pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied>
 }
 
 /// Tokens beside the presented one whose end must end this call too: a client's token that covers
-/// its rollouts acts for the rollout in the path.
-pub(crate) fn also_ends_with(
-    grants: &Grants,
-    grant: &Grant,
-    matched: &Matched<'_>,
-) -> Vec<TokenId> {
-    match (&matched.rollout, grant.client.record().reach) {
-        (Some(id), Reach::CoversRollouts) if grant.kind == Kind::Client => grants
-            .rollout(id)
-            .filter(|rollout| rollout.client.id == grant.client.id)
-            .map(|rollout| rollout.record().tokens.iter().map(|t| t.id).collect())
-            .unwrap_or_default(),
-        _ => Vec::new(),
+/// its rollouts, or a service's, acts for the rollout that the call names.
+pub(crate) fn also_ends_with(grants: &Grants, grant: &Grant, ask: &Ask<'_>) -> Vec<TokenId> {
+    if grant.kind != Kind::Client {
+        return Vec::new();
     }
+    let named = match grant.client.record().reach {
+        Reach::Own => None,
+        Reach::CoversRollouts => ask.matched.rollout.clone(),
+        Reach::Service => ask.state_route(),
+    };
+    named
+        .and_then(|id| grants.rollout(&id))
+        .filter(|rollout| rollout.client.id == grant.client.id)
+        .map(|rollout| rollout.record().tokens.iter().map(|t| t.id).collect())
+        .unwrap_or_default()
 }
 
 fn rollout_of(
@@ -158,30 +217,33 @@ fn rollout_of(
     grant: &Grant,
     ask: &Ask<'_>,
 ) -> Result<Option<Arc<RolloutGrant>>, Denied> {
-    let Some(id) = &ask.matched.rollout else {
-        return Ok(grant.rollout.clone());
-    };
-    match &grant.rollout {
-        Some(own) if own.id == *id => Ok(Some(Arc::clone(own))),
-        Some(_) => Err(Denied::WrongRollout),
-        None => covered(grants, grant, id, ask.now).map(Some),
+    let reach = grant.client.record().reach;
+    match (&grant.rollout, &ask.matched.rollout) {
+        (Some(own), Some(id)) if own.id != *id => Err(Denied::WrongRollout),
+        (Some(own), _) => Ok(Some(Arc::clone(own))),
+        (None, Some(id)) => match reach {
+            Reach::Own | Reach::Service => Err(Denied::WrongKind),
+            Reach::CoversRollouts => named(grants, grant, id, ask.now)
+                .map(Some)
+                .ok_or(Denied::NoSuchRollout),
+        },
+        (None, None) => match reach {
+            Reach::Own | Reach::CoversRollouts => Ok(None),
+            Reach::Service => ask
+                .state_route()
+                .and_then(|id| named(grants, grant, &id, ask.now))
+                .map(Some)
+                .ok_or(Denied::WrongKind),
+        },
     }
 }
 
-fn covered(
-    grants: &Grants,
-    grant: &Grant,
-    id: &RolloutId,
-    now: Stamp,
-) -> Result<Arc<RolloutGrant>, Denied> {
-    if grant.client.record().reach != Reach::CoversRollouts {
-        return Err(Denied::WrongKind);
-    }
-    let rollout = grants.rollout(id);
-    rollout
-        .filter(|rollout| rollout.client.id == grant.client.id)
-        .filter(|rollout| rollout.record().expires.is_none_or(|until| until > now))
-        .ok_or(Denied::NoSuchRollout)
+/// The live rollout of that id, if it is this client's.
+fn named(grants: &Grants, grant: &Grant, id: &RolloutId, now: Stamp) -> Option<Arc<RolloutGrant>> {
+    let rollout = grants.rollout(id)?;
+    let record = rollout.record();
+    let is_live = record.expires.is_none_or(|until| until > now);
+    (rollout.client.id == grant.client.id && is_live).then_some(rollout)
 }
 
 /// The rollout's scope, else the client's, else the profile's list.
@@ -210,12 +272,19 @@ fn source(
     ask: &Ask<'_>,
 ) -> Result<(), Denied> {
     let is_admitted = match rollout {
-        // A covering token in a rollout with sources of its own: those replace the client's.
-        Some(rollout) if grant.rollout.is_none() && !rollout.record().sources.is_empty() => rollout
-            .record()
-            .sources
-            .iter()
-            .any(|source| source.admits(ask.peer, grants.host())),
+        // A covering token in a rollout with sources of its own: those replace the client's. A
+        // service is no part of the rollout and keeps its client's.
+        Some(rollout)
+            if ask.matched.rollout.is_some()
+                && grant.rollout.is_none()
+                && !rollout.record().sources.is_empty() =>
+        {
+            rollout
+                .record()
+                .sources
+                .iter()
+                .any(|source| source.admits(ask.peer, grants.host()))
+        }
         _ => grant.admits(ask.peer, grants.host()),
     };
     is_admitted.then_some(()).ok_or(Denied::WrongSource)

@@ -6,14 +6,18 @@ use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 
 use super::{
+    admit::Permit,
     body::Body,
     connection::Caller,
     counters::Count,
     end::{End, Exchange},
     limit::Slot,
     origin::Origin,
+    present::Credential,
     respond,
     route::Matched,
+    sse::Dialect,
+    swap::Auth,
 };
 use crate::{
     fault::{Denied, Stop},
@@ -70,14 +74,28 @@ impl Call {
     }
 
     /// The call takes its place, or is one that only `audit` lets pass.
-    pub(crate) fn enters(&mut self, slot: Option<Slot>) {
-        if slot.is_none() {
+    pub(crate) fn enters(&mut self, permit: &Permit, slot: Option<Slot>) {
+        let is_strange = permit.is_strange();
+        if is_strange {
             self.caller.worker.row.add(Count::WouldRefuse);
         }
+        let is_delegated = permit
+            .known()
+            .is_some_and(|known| matches!(known.presented.credential, Credential::Delegated(_)));
         self.exchange.note(|record| {
-            record.would_refuse = slot.is_none();
+            record.would_refuse = is_strange;
+            record.delegated = is_delegated;
             record.slot = slot;
         });
+    }
+
+    pub(crate) fn goes_with(&mut self, auth: Auth) {
+        self.exchange.note(|record| record.auth = Some(auth));
+    }
+
+    /// How the streams of this path are spelled.
+    pub(crate) fn dialect(&self) -> Dialect {
+        Dialect::of(self.path(), self.profile.maps_provider())
     }
 
     /// The upstream answered: the rest of the call belongs to its body.

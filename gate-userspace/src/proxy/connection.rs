@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{select, time::timeout};
@@ -23,12 +23,14 @@ use super::{
     Worker,
     live::{Hold, Line},
     origin::Door,
+    present::GATE_TOKEN,
     respond,
     socket::{Ending, Pace, Socket, Status, Stream},
 };
 use crate::{
     fault::{Denied, Fault, Stop},
-    ident::Revision,
+    ident::{Revision, TokenId},
+    secret::Look,
     settings::{ListenSources, Mode},
     source::Peer,
 };
@@ -39,6 +41,8 @@ const FLUSH: Duration = Duration::from_millis(5);
 /// How long a caller may go on sending after it was refused.
 const LINGER: Duration = Duration::from_secs(2);
 
+const DELEGATED: HeaderName = HeaderName::from_static("x-gate-delegated-key");
+
 /// Who is at the other end, and what its calls need.
 pub(crate) struct Caller {
     pub(crate) worker: Rc<Worker>,
@@ -48,6 +52,8 @@ pub(crate) struct Caller {
     pub(crate) hold: RefCell<Hold>,
     pub(crate) line: Arc<Line>,
     address: Option<IpAddr>,
+    /// Whose process is at the other end of a Unix socket.
+    uid: Option<u32>,
     /// The revision at which the address was last found on the list.
     listed_at: Cell<Option<Revision>>,
     pace: Rc<Pace>,
@@ -57,6 +63,23 @@ impl Caller {
     pub(crate) fn busy(&self, busy: bool) {
         self.line.set_busy(busy);
         self.pace.busy(busy);
+    }
+
+    /// The id of a token that somebody trusted names in place of presenting it. From everybody else
+    /// the header is no more than noise.
+    pub(crate) fn delegated(&self, headers: &HeaderMap) -> Result<Option<TokenId>, Stop> {
+        let named = headers
+            .get(DELEGATED)
+            .filter(|_| self.door.trusts(self.uid));
+        let named = named.map(|value| value.as_bytes().trim_ascii());
+        let Some(named) = named.filter(|named| !named.is_empty()) else {
+            return Ok(None);
+        };
+        if headers.contains_key(GATE_TOKEN) {
+            return Err(Fault::BadRequest("a delegated id beside X-Gate-Token").into());
+        }
+        let id = TokenId::parse(named).ok_or(Denied::Unknown(Look::Foreign))?;
+        Ok(Some(id))
     }
 
     /// Whether this source is on the list, where the listener wants that: it may have been taken
@@ -99,6 +122,7 @@ pub(crate) async fn serve(
         hold: RefCell::new(hold),
         line: Arc::clone(&line),
         address,
+        uid: socket.uid(),
         listed_at: Cell::new(None),
         pace: Rc::clone(&socket.pace),
         worker: Rc::clone(&worker),

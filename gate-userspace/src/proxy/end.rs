@@ -7,7 +7,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 
 use http::Method;
 
-use super::{access, connection::Caller, counters::Count, limit::Slot};
+use super::{access, connection::Caller, counters::Count, limit::Slot, swap::Auth};
 use crate::{
     fault::{Cut, Type},
     grants::Grant,
@@ -40,6 +40,8 @@ pub(crate) struct Record {
     pub(crate) rollout: Option<RolloutId>,
     pub(crate) slot: Option<Slot>,
     pub(crate) would_refuse: bool,
+    pub(crate) delegated: bool,
+    pub(crate) auth: Option<Auth>,
     /// The type of the gate's own answer, and what only the log may know.
     pub(crate) refused: Option<(Type, String)>,
     pub(crate) status: u16,
@@ -59,6 +61,8 @@ impl Exchange {
             rollout: None,
             slot: None,
             would_refuse: false,
+            delegated: false,
+            auth: None,
             refused: None,
             status: 0,
             first_byte: None,

@@ -5,7 +5,7 @@
 
 use http::{HeaderValue, Method, Request, Uri, header};
 
-use super::{Proxy, admit, admit::Ask, head, present::Presented};
+use super::{Found, Proxy, admit, admit::Ask, head};
 use crate::{fault::Stop, source::Peer};
 
 /// A call as an operator describes it.
@@ -47,19 +47,21 @@ impl Proxy {
         let (head, ()) = head::read(request(question)?)?;
         let matched = self.routes.find(head.path())?;
         self.is_serving()?;
-        let presented: Presented = self.present(&matched, &head.headers)?;
-        let (grant, presented) = self.known(presented)?;
+        let ask = Ask {
+            head: &head,
+            matched: &matched,
+            peer: question.peer,
+            now: self.clock.now(),
+        };
+        let presented = self.present(&ask, None, None)?;
+        let (grant, presented) = match self.known(presented)? {
+            Found::Grant(grant, presented) => (grant, presented),
+            Found::Permit(_) => return Ok(()),
+        };
         let record = grant.client.record();
         *whose = match &grant.rollout {
             Some(rollout) => format!("token {} of rollout {}", grant.token, rollout.id),
             None => format!("token {} of client {}", grant.token, record.name),
-        };
-        let (head, matched) = (&head, &matched);
-        let ask = Ask {
-            head,
-            matched,
-            peer: question.peer,
-            now: self.clock.now(),
         };
         admit::permit(&self.grants, &grant, presented, &ask)?;
         Ok(())

@@ -5,26 +5,43 @@
 
 use std::{
     cell::Cell,
+    mem::take,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use crate::fault::Fault;
 
 pub(crate) struct Inbound {
-    body: Incoming,
+    body: Arrived,
     limit: u64,
     read: u64,
     outcome: Rc<Cell<Outcome>>,
     patience: Duration,
     stall: Option<Pin<Box<Sleep>>>,
+}
+
+/// A body on its way, or one that had to be read.
+pub(crate) enum Arrived {
+    Streams(Incoming),
+    Whole(Bytes),
+}
+
+impl Arrived {
+    pub(crate) fn inbound(self, limit: u64, patience: Duration) -> Result<Inbound, Fault> {
+        match self {
+            Self::Streams(body) => Inbound::new(body, limit, patience),
+            Self::Whole(bytes) => Ok(Inbound::whole(bytes)),
+        }
+    }
 }
 
 /// How far a request's body came.
@@ -54,13 +71,41 @@ impl Inbound {
             Outcome::Flowing
         };
         Ok(Self {
-            body,
+            body: Arrived::Streams(body),
             limit,
             read: 0,
             outcome: Rc::new(Cell::new(outcome)),
             patience,
             stall: None,
         })
+    }
+
+    /// Reads it to its end, for the one profile that must.
+    pub(crate) async fn read(mut self) -> Result<Bytes, Fault> {
+        let mut whole = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            match frame {
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        whole.extend_from_slice(&data);
+                    }
+                }
+                Err(Ended) => return Err(self.outcome.get().fault().unwrap_or(Fault::BodyBroken)),
+            }
+        }
+        Ok(whole.freeze())
+    }
+
+    /// A body that is here.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self {
+            body: Arrived::Whole(bytes),
+            limit: u64::MAX,
+            read: 0,
+            outcome: Rc::new(Cell::new(Outcome::Whole)),
+            patience: Duration::ZERO,
+            stall: None,
+        }
     }
 
     pub(crate) fn outcome(&self) -> Rc<Cell<Outcome>> {
@@ -93,7 +138,12 @@ impl Body for Inbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Ended>>> {
         let this = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+        let body = match &mut this.body {
+            Arrived::Streams(body) => body,
+            Arrived::Whole(bytes) if bytes.is_empty() => return Poll::Ready(None),
+            Arrived::Whole(bytes) => return Poll::Ready(Some(Ok(Frame::data(take(bytes))))),
+        };
+        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
             let patience = this.patience;
             let stall = this
                 .stall
@@ -110,11 +160,12 @@ impl Body for Inbound {
             Some(Err(_left)) => this.end(Outcome::Broken),
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
+                let is_last = body.is_end_stream();
                 this.read += length as u64;
                 if this.read > this.limit {
                     return this.end(Outcome::TooLarge { limit: this.limit });
                 }
-                if this.body.is_end_stream() {
+                if is_last {
                     this.outcome.set(Outcome::Whole);
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -123,17 +174,23 @@ impl Body for Inbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Arrived::Streams(body) => body.is_end_stream(),
+            Arrived::Whole(bytes) => bytes.is_empty(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Arrived::Streams(body) => body.size_hint(),
+            Arrived::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
     }
 }
 
 impl Drop for Inbound {
     fn drop(&mut self) {
-        if self.body.is_end_stream() && self.outcome.get() == Outcome::Flowing {
+        if self.is_end_stream() && self.outcome.get() == Outcome::Flowing {
             self.outcome.set(Outcome::Whole);
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn allow(grant: &Grant, ask: &Ask<'_>) -> Result<(), Denied> {
         Kind::State => matches!(matter, Matter::State | Matter::Task),
         Kind::Client => match grant.client.record().reach {
             Reach::Own | Reach::CoversRollouts => true,
-            Reach::Service => false,
+            Reach::Service => matter == Matter::State,
         },
     };
     is_allowed.then_some(()).ok_or(Denied::WrongKind)

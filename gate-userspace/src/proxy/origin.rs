@@ -16,6 +16,8 @@ pub(crate) struct Door {
     hosts: Hosts,
     origins: Vec<String>,
     pub(crate) sources: ListenSources,
+    /// Users who may name a token's id; empty on everything but a Unix socket.
+    delegates: Vec<u32>,
 }
 
 enum Hosts {
@@ -52,7 +54,15 @@ impl Door {
             hosts,
             origins: listen.origins.clone(),
             sources: listen.sources,
+            delegates: match listen.at {
+                ListenAt::Unix(_) => listen.delegates.clone(),
+                ListenAt::Tcp(_) => Vec::new(),
+            },
         }
+    }
+
+    pub(crate) fn trusts(&self, uid: Option<u32>) -> bool {
+        uid.is_some_and(|uid| self.delegates.contains(&uid))
     }
 
     pub(crate) fn check(&self, head: &Head) -> Result<Origin, Stop> {

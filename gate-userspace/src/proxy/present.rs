@@ -6,17 +6,43 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{fault::Denied, secret::Shown, settings::CredentialMode};
+use crate::{
+    fault::Denied,
+    ident::TokenId,
+    secret::{Digest, Shown},
+};
 
 pub(crate) const GATE_TOKEN: HeaderName = HeaderName::from_static("x-gate-token");
 pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// The credential of a call, as a digest.
+/// What a call brings to say whose it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Presented {
-    pub(crate) shown: Shown,
-    /// Whether the caller's own provider credential stands beside it and stays.
-    pub(crate) keeps_own: bool,
+    pub(crate) credential: Credential,
+    /// What becomes of a provider credential that the caller brought itself.
+    pub(crate) own: Own,
+    /// A header that would say the caller's own credential a second time.
+    pub(crate) drops: Option<HeaderName>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Credential {
+    /// A token, as its digest.
+    Token(Shown),
+    /// A token's id, named by somebody who is trusted to do so.
+    Delegated(TokenId),
+    /// What the service behind the gate presents to itself.
+    Internal(Digest),
+    /// Nothing, where that is served with the upstream's key.
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    Goes,
+    /// Where the upstream is one that keeps it.
+    StaysIfKept,
+    Stays,
 }
 
 /// What the carriers hold, each at most one value.
@@ -35,18 +61,50 @@ impl Carriers {
         })
     }
 
-    /// The one credential there is. Where the caller's own is kept, only `X-Gate-Token` is ours.
-    pub(crate) fn one(self, mode: CredentialMode) -> Result<Presented, Denied> {
-        let keeps_own = mode == CredentialMode::Keep;
-        let shown = match mode {
-            CredentialMode::Keep => self.gate,
-            CredentialMode::Replace | CredentialMode::None => {
-                let found = [self.gate, self.bearer, self.api_key];
-                found.into_iter().flatten().try_fold(None, agree)?
-            }
-        };
-        let shown = shown.ok_or(Denied::NoCredential)?;
-        Ok(Presented { shown, keeps_own })
+    /// As [`Self::read`], and a bearer may come without its scheme.
+    pub(crate) fn read_bare(headers: &HeaderMap) -> Result<Self, Denied> {
+        Ok(Self {
+            gate: same(headers, &GATE_TOKEN, whole)?,
+            bearer: same(headers, &header::AUTHORIZATION, bearer_or_bare)?,
+            api_key: same(headers, &API_KEY, whole)?,
+        })
+    }
+
+    /// `X-Gate-Token`, which works everywhere, or what the profile found; both must be the same.
+    pub(crate) fn gate_with(
+        headers: &HeaderMap,
+        given: Option<Shown>,
+    ) -> Result<Option<Shown>, Denied> {
+        let gate = same(headers, &GATE_TOKEN, whole)?;
+        [gate, given].into_iter().flatten().try_fold(None, agree)
+    }
+
+    /// The one credential there is.
+    pub(crate) fn one(self) -> Result<Presented, Denied> {
+        let found = [self.gate, self.bearer, self.api_key];
+        let one = found.into_iter().flatten().try_fold(None, agree)?;
+        let shown = one.ok_or(Denied::NoCredential)?;
+        Ok(Presented::of(Credential::Token(shown)))
+    }
+
+    /// Where the caller's own credential stays, only `X-Gate-Token` is ours; the rest is not read.
+    pub(crate) fn beside_own(headers: &HeaderMap) -> Result<Presented, Denied> {
+        let shown = Self::gate_with(headers, None)?.ok_or(Denied::NoCredential)?;
+        Ok(Presented {
+            own: Own::StaysIfKept,
+            ..Presented::of(Credential::Token(shown))
+        })
+    }
+}
+
+impl Presented {
+    /// A credential beside which nothing stays.
+    pub(crate) fn of(credential: Credential) -> Self {
+        Self {
+            credential,
+            own: Own::Goes,
+            drops: None,
+        }
     }
 }
 
@@ -90,6 +148,13 @@ fn bearer(value: &HeaderValue) -> Result<Option<Shown>, Denied> {
         return Err(Denied::Malformed);
     }
     Shown::read(token).map(Some).ok_or(Denied::Malformed)
+}
+
+fn bearer_or_bare(value: &HeaderValue) -> Result<Option<Shown>, Denied> {
+    match bearer(value) {
+        Err(Denied::Malformed) => whole(value),
+        found => found,
+    }
 }
 
 #[cfg(test)]

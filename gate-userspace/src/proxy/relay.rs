@@ -32,6 +32,8 @@ use super::{
 use crate::fault::Type;
 
 pub(crate) struct Relay {
+    /// What of the body was read already.
+    read: Bytes,
     body: Incoming,
     lease: Option<Lease>,
     line: Arc<Line>,
@@ -74,17 +76,18 @@ pub(crate) fn stream(
     let mut exchange = call.passes(parts.status, now);
     let stream = (parts.status.is_success() && is_readable(&parts.headers)).then(|| Stream {
         scanner: Scanner::new(),
-        dialect: Dialect::of(call.path()),
+        dialect: call.dialect(),
     });
     if stream.is_some() {
         // An error event may have to be added.
         parts.headers.remove(header::CONTENT_LENGTH);
-    } else if body.is_end_stream() {
+    } else if body.is_end_stream() && answer.read.is_empty() {
         answer.lease.done();
         exchange.end(End::Complete);
         return Response::from_parts(parts, Body::Whole(Bytes::new()));
     }
     let relay = Relay {
+        read: answer.read,
         body,
         lease: Some(answer.lease),
         line: Arc::clone(line),
@@ -124,6 +127,10 @@ impl Relay {
         if let Some(why) = self.line.is_ordered() {
             return self.last_word(End::Cut(why), why.kind(), respond::cut_message(why));
         }
+        if !self.read.is_empty() {
+            let read = std::mem::take(&mut self.read);
+            return self.pass(Frame::data(read));
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             ready!(self.idle.poll(cx));
             return self.last_word(
@@ -158,6 +165,7 @@ impl Relay {
     pub(super) fn size_hint(&self) -> SizeHint {
         match &self.stream {
             Some(_) => SizeHint::default(),
+            None if !self.read.is_empty() => SizeHint::default(),
             None => self.body.size_hint(),
         }
     }

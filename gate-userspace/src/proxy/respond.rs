@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::{Worker, body::Body};
 use crate::{
     fault::{Blame, Cut, Denied, Fault, Stop, Type},
-    profile::{Profile, Refusal},
+    profile::{Profile, Refusal, detail},
 };
 
 pub(crate) const GATE: HeaderValue = HeaderValue::from_static("gate");
@@ -27,11 +27,17 @@ pub(crate) fn to(stop: &Stop, profile: &dyn Profile, tail: &str) -> (Type, Respo
         kind: kind(stop),
         message: &message,
         is_cap: matches!(stop, Stop::Denied(Denied::TooMany)),
+        is_absent: matches!(stop, Stop::Denied(Denied::NoCredential)),
+        details: details(stop),
         tail,
     };
     let shape = profile.refuse(&refusal);
     let mut response = json(shape.status, Body::Whole(shape.body));
     let headers = response.headers_mut();
+    if !shape.is_json {
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, plain);
+    }
     headers.insert(ERROR, HeaderValue::from_static(shape.kind.as_str()));
     if let Some(seconds) = retry_after(stop) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -126,6 +132,7 @@ fn message(stop: &Stop) -> Cow<'static, str> {
             Denied::Unlisted => "this source is not on the list".into(),
             Denied::Host => "this host name is not served here".into(),
             Denied::Origin => "this browser origin is not on the list".into(),
+            Denied::ByokOff => "Bring Your Own Key (BYOK) mode is not enabled.".into(),
             Denied::Throttled { .. } => "too many failed authentications".into(),
             Denied::TooFast { .. } => "rate limit reached".into(),
             Denied::TooMany => "too many calls at once".into(),
@@ -149,12 +156,24 @@ fn message(stop: &Stop) -> Cow<'static, str> {
     }
 }
 
+/// What a program may want to know beside the type.
+fn details(stop: &Stop) -> Option<serde_json::Value> {
+    if let Some(seconds) = retry_after(stop) {
+        return Some(detail("retry_after", seconds));
+    }
+    match stop {
+        Stop::Fault(Fault::Connect(cause)) => Some(detail("cause", cause.kind().to_string())),
+        Stop::Denied(_) | Stop::Fault(_) | Stop::Cut(_) => None,
+    }
+}
+
 fn retry_after(stop: &Stop) -> Option<u32> {
     match stop {
         Stop::Denied(Denied::Throttled { retry_after } | Denied::TooFast { retry_after }) => {
             Some((*retry_after).max(1))
         }
         Stop::Denied(Denied::TooMany) => Some(1),
+        Stop::Fault(Fault::ProviderRate { retry_after }) => Some(*retry_after),
         Stop::Denied(_) | Stop::Fault(_) | Stop::Cut(_) => None,
     }
 }

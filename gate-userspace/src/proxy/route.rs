@@ -23,6 +23,8 @@ pub(crate) struct Route {
     pub(crate) upstream: Option<usize>,
     pub(crate) strip_prefix: String,
     pub(crate) body_limit: u64,
+    pub(crate) byok: bool,
+    pub(crate) global_key: bool,
     /// How many segments of the prefix stand before the API's own path.
     mounted: usize,
     pub(crate) is_nowhere: bool,
@@ -100,6 +102,8 @@ impl Route {
             upstream,
             strip_prefix: route.strip_prefix.trim_end_matches('/').to_owned(),
             body_limit: route.body_limit.unwrap_or_else(|| profile.body_limit()),
+            byok: route.byok,
+            global_key: route.global_key,
             is_nowhere: false,
         }
     }
@@ -112,6 +116,8 @@ impl Route {
             upstream: None,
             strip_prefix: String::new(),
             body_limit: profile.body_limit(),
+            byok: false,
+            global_key: false,
             mounted: 0,
             is_nowhere: true,
         }

@@ -80,6 +80,14 @@ impl Socket {
         }
     }
 
+    /// Whose process is at the other end, where the system says so.
+    pub(super) fn uid(&self) -> Option<u32> {
+        match &*self.stream.borrow() {
+            Stream::Tcp(_) => None,
+            Stream::Unix(stream) => stream.peer_cred().ok().map(|peer| peer.uid()),
+        }
+    }
+
     /// Reads what still comes until the caller closes.
     pub(super) async fn linger(&self) {
         if self.pace.saw_end.get() {

@@ -5,7 +5,10 @@
 
 use bytes::Bytes;
 
-use crate::{fault::Type, profile::family};
+use crate::{
+    fault::Type,
+    profile::{envelope, family},
+};
 
 /// Enough for `data: {"type":"response.incomplete"` and its kin.
 const KEPT: usize = 48;
@@ -16,6 +19,8 @@ pub(crate) enum Dialect {
     Chat,
     Responses,
     Messages,
+    /// `log` events, then `complete` or `error`.
+    Apollo,
     /// Any other event stream: its end is its own business.
     Other,
 }
@@ -37,8 +42,10 @@ pub(crate) struct Scanner {
 }
 
 impl Dialect {
-    pub(crate) fn of(path: &str) -> Self {
-        if path.ends_with("/chat/completions") || path.ends_with("/completions") {
+    pub(crate) fn of(path: &str, is_apollo: bool) -> Self {
+        if is_apollo && path.ends_with("/stream") {
+            Self::Apollo
+        } else if path.ends_with("/chat/completions") || path.ends_with("/completions") {
             Self::Chat
         } else if path.ends_with("/responses") {
             Self::Responses
@@ -52,7 +59,7 @@ impl Dialect {
     /// Whether a stream without a last event is a broken one.
     pub(crate) fn has_last_event(self) -> bool {
         match self {
-            Self::Chat | Self::Responses | Self::Messages => true,
+            Self::Chat | Self::Responses | Self::Messages | Self::Apollo => true,
             Self::Other => false,
         }
     }
@@ -68,6 +75,7 @@ impl Dialect {
                 "event: error\ndata: {{\"type\":\"error\",\"code\":\"{code}\",\"message\":\"{message}\",\"param\":null,\
                  \"error\":{{\"message\":\"{message}\",\"type\":\"{code}\",\"code\":\"{code}\"}}}}\n\n"
             ),
+            Self::Apollo => format!("event: error\ndata: {}\n\n", envelope(kind, message, None)),
             Self::Messages => format!(
                 "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{}\",\"message\":\"{message}\",\
                  \"code\":\"{code}\"}}}}\n\n",
@@ -158,6 +166,7 @@ impl Scanner {
                     | b"response.failed"
                     | b"response.incomplete"
                     | b"error"
+                    | b"complete"
             );
         }
         let Some(data) = field(line, b"data:") else {

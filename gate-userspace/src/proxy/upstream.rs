@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -46,6 +47,8 @@ struct Idle {
 /// The head of an answer, and the connection its body comes from.
 pub(crate) struct Answer {
     pub(crate) response: Response<Incoming>,
+    /// What of the body was read already.
+    pub(crate) read: Bytes,
     pub(crate) lease: Lease,
 }
 
@@ -117,7 +120,13 @@ pub(crate) async fn send(
             outcome: Rc::clone(&outcome),
         };
         match exchange(request, &mut lease, backend.head_timeout).await {
-            Ok(response) => return Ok(Answer { response, lease }),
+            Ok(response) => {
+                return Ok(Answer {
+                    response,
+                    read: Bytes::new(),
+                    lease,
+                });
+            }
             Err(Failed::Unsent(back)) if !is_fresh => request = *back,
             Err(Failed::Unsent(_)) => {
                 return Err(Fault::Connect(io::ErrorKind::ConnectionAborted.into()));

@@ -101,6 +101,12 @@ pub(super) enum Entity {
     Gate,
 }
 
+/// The place of a change's first note within its revision. A client that ends may bring a million
+/// notes along.
+pub(super) fn first_seq(index: usize) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX >> 32) << 32
+}
+
 impl Write {
     pub(super) fn entity(&self) -> Entity {
         match self {

@@ -95,11 +95,16 @@ impl Embedded {
         .await
     }
 
-    pub(super) async fn reserve_rollouts(&self, count: usize) -> Result<RolloutSerial, StoreError> {
+    pub(super) async fn reserve_rollouts(
+        &self,
+        count: usize,
+    ) -> Result<Vec<RolloutSerial>, StoreError> {
         self.ask(move |db| {
-            let first = db.last_rollout + 1;
-            db.last_rollout += i64::try_from(count).unwrap_or(i64::MAX);
-            Ok(RolloutSerial(first.cast_unsigned()))
+            let next = || {
+                db.last_rollout += 1;
+                RolloutSerial(db.last_rollout.cast_unsigned())
+            };
+            Ok(std::iter::repeat_with(next).take(count).collect())
         })
         .await
     }
@@ -180,6 +185,7 @@ impl Db {
             | StoreError::Damaged(_)
             | StoreError::Row(_)
             | StoreError::Rejected { .. }
+            | StoreError::Slow
             | StoreError::Closed) => other,
         })?;
         let last = |table: &str| {
@@ -190,8 +196,8 @@ impl Db {
             )
         };
         Ok(Self {
-            last_client: last("clients")?,
-            last_rollout: last("rollouts")?,
+            last_client: last("gate_clients")?,
+            last_rollout: last("gate_rollouts")?,
             connection,
             #[cfg(test)]
             is_full: false,

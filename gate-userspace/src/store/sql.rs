@@ -1,86 +1,88 @@
 //! The statements that both stores share.
 //!
-//! Parameters are `$n`, and each first appears in ascending order: Postgres reads the number,
+//! Every number is 64 bits wide, and every list one text. Parameters are `$n`, and each first appears in ascending order: Postgres reads the number,
 //! `SQLite` numbers the names as it meets them.
 
-pub(super) const STATE: &str = "SELECT revision, closed FROM state WHERE id = 1";
+pub(super) const STATE: &str = "SELECT revision, closed FROM gate_state WHERE id = 1";
 
 /// Takes the one lock that puts all writers in a row, so that revisions appear in order.
 pub(super) const BUMP: &str =
-    "UPDATE state SET revision = revision + 1 WHERE id = 1 RETURNING revision";
+    "UPDATE gate_state SET revision = revision + 1 WHERE id = 1 RETURNING revision";
 
-pub(super) const SET_CLOSED: &str = "UPDATE state SET closed = $1 WHERE id = 1";
+pub(super) const SET_CLOSED: &str = "UPDATE gate_state SET closed = $1 WHERE id = 1";
 
 pub(super) const CLIENTS: &str = "SELECT id, name, enabled, reach, sources, ports, scope, \
-     upstream, key, rps, concurrency, created, expires FROM clients WHERE ended IS NULL";
+     upstream, key, rps, concurrency, created, expires FROM gate_clients WHERE ended IS NULL";
 
 pub(super) const CLIENT: &str = "SELECT id, name, enabled, reach, sources, ports, scope, \
-     upstream, key, rps, concurrency, created, expires FROM clients \
+     upstream, key, rps, concurrency, created, expires FROM gate_clients \
      WHERE ended IS NULL AND id = $1";
 
 pub(super) const ROLLOUTS: &str = "SELECT serial, id, client, sources, scope, upstream, key, \
-     phase, created, expires FROM rollouts WHERE ended IS NULL";
+     phase, created, expires FROM gate_rollouts WHERE ended IS NULL";
 
 pub(super) const ROLLOUT: &str = "SELECT serial, id, client, sources, scope, upstream, key, \
-     phase, created, expires FROM rollouts WHERE ended IS NULL AND serial = $1";
+     phase, created, expires FROM gate_rollouts WHERE ended IS NULL AND serial = $1";
 
 pub(super) const TOKENS: &str =
-    "SELECT id, digest, kind, client, rollout, key, created, expires FROM tokens";
+    "SELECT id, digest, kind, client, rollout, key, created, expires FROM gate_tokens";
 
 pub(super) const TOKENS_OF_CLIENT: &str = "SELECT id, digest, kind, client, rollout, key, \
-     created, expires FROM tokens WHERE rollout IS NULL AND client = $1";
+     created, expires FROM gate_tokens WHERE rollout IS NULL AND client = $1";
 
 pub(super) const TOKENS_OF_ROLLOUT: &str = "SELECT id, digest, kind, client, rollout, key, \
-     created, expires FROM tokens WHERE rollout = $1";
+     created, expires FROM gate_tokens WHERE rollout = $1";
 
-pub(super) const ADD_CLIENT: &str = "INSERT INTO clients (id, name, enabled, reach, sources, \
+pub(super) const ADD_CLIENT: &str = "INSERT INTO gate_clients (id, name, enabled, reach, sources, \
      ports, scope, upstream, key, rps, concurrency, created, expires, revision) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 /// Only over what the writer has seen: somebody else's later change makes this miss.
-pub(super) const PUT_CLIENT: &str = "UPDATE clients SET name = $1, enabled = $2, reach = $3, \
+pub(super) const PUT_CLIENT: &str = "UPDATE gate_clients SET name = $1, enabled = $2, reach = $3, \
      sources = $4, ports = $5, scope = $6, upstream = $7, key = $8, rps = $9, \
      concurrency = $10, expires = $11, revision = $12 \
      WHERE id = $13 AND ended IS NULL AND revision <= $14";
 
-pub(super) const END_CLIENT: &str = "UPDATE clients SET ended = $1, key = NULL, revision = $2 \
+pub(super) const END_CLIENT: &str = "UPDATE gate_clients SET ended = $1, key = NULL, revision = $2 \
      WHERE id = $3 AND ended IS NULL";
 
-pub(super) const END_ROLLOUTS_OF: &str = "UPDATE rollouts SET ended = $1, phase = 'closed', \
+pub(super) const END_ROLLOUTS_OF: &str = "UPDATE gate_rollouts SET ended = $1, phase = 'closed', \
      key = NULL, revision = $2 WHERE client = $3 AND ended IS NULL RETURNING serial, id";
 
 /// Adds nothing when its client has ended meanwhile.
-pub(super) const ADD_ROLLOUT: &str = "INSERT INTO rollouts (serial, id, client, sources, scope, \
+pub(super) const ADD_ROLLOUT: &str = "INSERT INTO gate_rollouts (serial, id, client, sources, scope, \
      upstream, key, phase, created, expires, revision) \
-     SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 \
-     WHERE EXISTS (SELECT 1 FROM clients WHERE id = $12 AND ended IS NULL)";
+     SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS TEXT), \
+     CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), CAST($8 AS TEXT), \
+     CAST($9 AS BIGINT), CAST($10 AS BIGINT), CAST($11 AS BIGINT) \
+     WHERE EXISTS (SELECT 1 FROM gate_clients WHERE id = $12 AND ended IS NULL)";
 
-pub(super) const PUT_ROLLOUT: &str = "UPDATE rollouts SET sources = $1, scope = $2, \
+pub(super) const PUT_ROLLOUT: &str = "UPDATE gate_rollouts SET sources = $1, scope = $2, \
      upstream = $3, key = $4, phase = $5, expires = $6, revision = $7 \
      WHERE serial = $8 AND ended IS NULL AND revision <= $9";
 
-pub(super) const END_ROLLOUT: &str = "UPDATE rollouts SET ended = $1, phase = 'closed', \
+pub(super) const END_ROLLOUT: &str = "UPDATE gate_rollouts SET ended = $1, phase = 'closed', \
      key = NULL, revision = $2 WHERE serial = $3 AND ended IS NULL";
 
-pub(super) const ADD_TOKEN: &str = "INSERT INTO tokens (id, digest, kind, client, rollout, key, \
+pub(super) const ADD_TOKEN: &str = "INSERT INTO gate_tokens (id, digest, kind, client, rollout, key, \
      created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
 pub(super) const DROP_TOKENS_OF_CLIENT: &str =
-    "DELETE FROM tokens WHERE rollout IS NULL AND client = $1";
+    "DELETE FROM gate_tokens WHERE rollout IS NULL AND client = $1";
 
-pub(super) const DROP_TOKENS_OF_ROLLOUT: &str = "DELETE FROM tokens WHERE rollout = $1";
+pub(super) const DROP_TOKENS_OF_ROLLOUT: &str = "DELETE FROM gate_tokens WHERE rollout = $1";
 
-pub(super) const ADD_CHANGE: &str = "INSERT INTO changes (revision, seq, at, host, actor, kind, \
+pub(super) const ADD_CHANGE: &str = "INSERT INTO gate_changes (revision, seq, at, host, actor, kind, \
      entity, entity_id, subject, client, detail) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 pub(super) const CHANGED_SINCE: &str =
-    "SELECT DISTINCT entity, entity_id FROM changes WHERE revision > $1";
+    "SELECT DISTINCT entity, entity_id FROM gate_changes WHERE revision > $1";
 
 pub(super) const AUDIT: &str = "SELECT revision, seq, at, host, actor, kind, subject, detail \
-     FROM changes WHERE at >= $1 AND revision > $2 AND ($3 = '' OR client = $4) \
+     FROM gate_changes WHERE at >= $1 AND revision > $2 AND ($3 = '' OR client = $4) \
      ORDER BY revision DESC, seq DESC LIMIT $5";
 
-pub(super) const FORGET_CHANGES: &str = "DELETE FROM changes WHERE at < $1";
-pub(super) const FORGET_ROLLOUTS: &str = "DELETE FROM rollouts WHERE ended < $1";
-pub(super) const FORGET_CLIENTS: &str = "DELETE FROM clients WHERE ended < $1";
+pub(super) const FORGET_CHANGES: &str = "DELETE FROM gate_changes WHERE at < $1";
+pub(super) const FORGET_ROLLOUTS: &str = "DELETE FROM gate_rollouts WHERE ended < $1";
+pub(super) const FORGET_CLIENTS: &str = "DELETE FROM gate_clients WHERE ended < $1";

@@ -13,9 +13,12 @@ use crate::{
     source::Source,
 };
 
+mod server;
+
 /// A store that can be closed and opened again, as a restart does.
-struct Place {
-    folder: tempfile::TempDir,
+enum Place {
+    Embedded(tempfile::TempDir),
+    Postgres(server::Database),
 }
 
 macro_rules! for_each_store {
@@ -24,6 +27,14 @@ macro_rules! for_each_store {
             $(#[tokio::test]
             async fn $case() {
                 super::$case(super::Place::embedded()).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $case() {
+                if let Some(place) = super::Place::postgres().await {
+                    super::$case(place).await;
+                }
             })*
         }
     };
@@ -258,27 +269,39 @@ async fn no_secret_is_written(place: Place) {
     client.tokens = vec![credential(token.id.0, token.digest)];
     put(&store, vec![add(&client)]).await.unwrap();
     drop(store);
-    let raw = place.raw();
+    let raw = place.raw().await;
     let text = token.reveal();
+    let holds = |bytes: &[u8]| raw.windows(bytes.len()).any(|window| window == bytes);
     for secret in [text.as_bytes(), b"planted-upstream-key"] {
-        assert!(!raw.windows(secret.len()).any(|window| window == secret));
+        assert!(!holds(secret));
     }
     let digest = client.tokens[0].digest;
-    let there = raw.windows(32).any(|window| window == digest.as_bytes());
-    assert!(there, "the raw bytes are those of the store");
+    assert!(
+        holds(digest.as_bytes()),
+        "the raw bytes are those of the store"
+    );
 }
 
 impl Place {
     fn embedded() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self::Embedded(tempfile::tempdir().unwrap())
+    }
+
+    /// A database of its own on a throw-away server; none where there is no Postgres.
+    async fn postgres() -> Option<Self> {
+        server::Database::new().await.map(Self::Postgres)
     }
 
     async fn open(&self) -> Store {
+        let folder = match self {
+            Self::Postgres(database) => {
+                return Store::Postgres(Postgres::open(&database.url()).await.unwrap());
+            }
+            Self::Embedded(folder) => folder,
+        };
         // The thread of a store that was just dropped may still be closing its file.
         loop {
-            match Embedded::open(&self.folder.path().join("gate.db")).await {
+            match Embedded::open(&folder.path().join("gate.db")).await {
                 Ok(store) => return Store::Embedded(store),
                 Err(StoreError::Locked { .. }) => tokio::task::yield_now().await,
                 Err(why) => panic!("{why:?}"),
@@ -286,8 +309,13 @@ impl Place {
         }
     }
 
-    fn raw(&self) -> Vec<u8> {
-        let files = std::fs::read_dir(self.folder.path()).unwrap();
+    /// All that lies on the disk, or in the tables.
+    async fn raw(&self) -> Vec<u8> {
+        let folder = match self {
+            Self::Postgres(database) => return database.raw().await,
+            Self::Embedded(folder) => folder,
+        };
+        let files = std::fs::read_dir(folder.path()).unwrap();
         files
             .flat_map(|file| std::fs::read(file.unwrap().path()).unwrap())
             .collect()
@@ -318,7 +346,7 @@ async fn client(store: &Store, name: &str) -> Client {
 }
 
 async fn rollout(store: &Store, id: &str, client: &Client) -> Rollout {
-    let serial = store.reserve_rollouts(1).await.unwrap();
+    let serial = store.reserve_rollouts(1).await.unwrap()[0];
     Rollout {
         serial,
         id: id.parse().unwrap(),

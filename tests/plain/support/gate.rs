@@ -4,6 +4,7 @@ use std::{
     future::Future,
     net::{SocketAddr, TcpListener},
     num::NonZeroU32,
+    os::unix::net::UnixListener,
     path::PathBuf,
     sync::{
         Arc,
@@ -202,6 +203,8 @@ impl Maker {
             upstream: "default".parse().unwrap(),
             strip_prefix: String::new(),
             body_limit: None,
+            byok: false,
+            global_key: false,
         };
         let settings = Settings {
             mode: Mode::Enforce,
@@ -213,6 +216,7 @@ impl Maker {
                 sources: ListenSources::Listed,
                 hosts: Vec::new(),
                 origins: Vec::new(),
+                delegates: Vec::new(),
             }],
             upstreams: Vec::new(),
             routes: vec![
@@ -221,6 +225,7 @@ impl Maker {
                 route("/v1", ProfileName::Openai),
                 route("/plain", ProfileName::Plain),
             ],
+            apollo_internal: None,
             guards: Vec::new(),
             kernel: Kernel {
                 need: KernelNeed::Off,
@@ -256,6 +261,15 @@ impl Maker {
         self
     }
 
+    /// One route for everything, of this profile.
+    pub(crate) fn profile(self, profile: ProfileName) -> Self {
+        self.set(|settings| {
+            settings.routes.truncate(1);
+            settings.routes[0].prefix = String::new();
+            settings.routes[0].profile = profile;
+        })
+    }
+
     pub(crate) fn start(self) -> Gate {
         let settings = self.settings;
         let grants = Arc::new(Grants::new(settings.host.clone(), settings.mode));
@@ -269,14 +283,20 @@ impl Maker {
             keyring: Arc::clone(&keyring),
             clock: clock.clone(),
         });
-        let ListenAt::Tcp(at) = settings.listen[0].at else {
-            panic!("the tests listen on TCP");
+        let (socket, address) = match &settings.listen[0].at {
+            ListenAt::Tcp(at) => {
+                let listener = TcpListener::bind(at).unwrap();
+                let address = listener.local_addr().unwrap();
+                (BoundSocket::Tcp(listener), address)
+            }
+            ListenAt::Unix(path) => {
+                let listener = UnixListener::bind(path).unwrap();
+                (BoundSocket::Unix(listener), ([0, 0, 0, 0], 0).into())
+            }
         };
-        let listener = TcpListener::bind(at).unwrap();
-        let address = listener.local_addr().unwrap();
         let bound = Bound {
             listen: settings.listen[0].clone(),
-            socket: BoundSocket::Tcp(listener),
+            socket,
         };
         let workers = listen::start(&proxy, &[bound], 2).unwrap();
         Gate {

@@ -3,6 +3,8 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::Path,
     time::Duration,
 };
 
@@ -42,6 +44,11 @@ impl Reply {
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Over a Unix socket: what a stream of bytes is made of does not matter here.
+    pub(crate) fn unix(path: &Path) -> Self {
+        Self::over(OwnedFd::from(UnixStream::connect(path).unwrap()).into())
     }
 
     pub(crate) fn over(stream: TcpStream) -> Self {

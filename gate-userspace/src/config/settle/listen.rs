@@ -4,9 +4,9 @@ use super::{
     Environment, Flags,
     Origin::{self, Default, Environment as Env, File, Flag},
     Reach, Refused, Resolve, Shown, raw, reach,
-    value::Word,
+    value::{Word, refused},
 };
-use crate::settings::{Listen, ListenSources};
+use crate::settings::{Listen, ListenAt, ListenSources};
 
 pub(super) fn listen(
     flags: &Flags,
@@ -39,6 +39,8 @@ pub(super) fn listen(
             sources: raw.sources.clone(),
             hosts: raw.hosts.clone(),
             origins: raw.origins.clone(),
+            delegation: raw.delegation,
+            uids: raw.uids.clone(),
         };
         file.iter().map(|raw| (copy(raw), File)).collect()
     };
@@ -72,13 +74,41 @@ pub(super) fn listen(
                 File
             },
         );
+        let delegates = delegates(&at, raw.delegation, &raw.uids)?;
+        shown.value(
+            "uids",
+            &delegates,
+            if raw.uids.is_empty() { Default } else { File },
+        );
         let listen = Listen {
             at,
             sources,
             hosts: raw.hosts,
             origins: raw.origins,
+            delegates,
         };
         all.push((listen, reach));
     }
     Ok(all)
+}
+
+/// Naming a client without its token is for processes of listed users, on a Unix socket alone.
+fn delegates(at: &ListenAt, delegation: Option<bool>, uids: &[u32]) -> Result<Vec<u32>, Refused> {
+    let wants = delegation.unwrap_or(false);
+    let is_unix = matches!(at, ListenAt::Unix(_));
+    match (wants, is_unix, uids.is_empty()) {
+        (false, _, true) => Ok(Vec::new()),
+        (true, true, false) => Ok(uids.to_vec()),
+        (true, false, _) => Err(refused(
+            "listen.delegation",
+            "true",
+            "possible here: it needs a unix: address, where the kernel names the caller",
+        )),
+        (true, true, true) => Err(refused("listen.uids", "[]", "a list of user ids to trust")),
+        (false, _, false) => Err(refused(
+            "listen.uids",
+            "a list",
+            "of use without delegation = true",
+        )),
+    }
 }

@@ -144,6 +144,8 @@ pub(super) fn routes(
         shown.value("upstream", &route.upstream, origin);
         shown.value("strip_prefix", &route.strip_prefix, origin);
         shown.value("body_limit", route.body_limit, origin);
+        shown.value("byok", route.byok, origin);
+        shown.value("global_key", route.global_key, origin);
         if !prefixes.insert(&route.prefix) {
             return Err(Refused::Twice {
                 what: "route",
@@ -199,6 +201,8 @@ fn route(raw: &raw::RawRoute) -> Result<Route, Refused> {
     Ok(Route {
         strip_prefix,
         body_limit,
+        byok: raw.byok.unwrap_or(false),
+        global_key: raw.global_key.unwrap_or(false),
         ..Route::new(prefix, profile, upstream)
     })
 }

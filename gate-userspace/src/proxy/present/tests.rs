@@ -1,11 +1,10 @@
 //! Which headers make one credential.
 
 use super::*;
-use crate::secret::Digest;
 
 #[test]
 fn one_credential_is_found_or_none() {
-    let found = |headers: &[(&str, &str)]| present(headers, CredentialMode::Replace);
+    let found = |headers: &[(&str, &str)]| present(headers, false);
     assert_eq!(found(&[]), Err(Denied::NoCredential));
     assert_eq!(
         found(&[("authorization", "Basic eA==")]),
@@ -44,7 +43,7 @@ fn one_credential_is_found_or_none() {
 
 #[test]
 fn what_is_kept_is_not_ours() {
-    let found = |headers: &[(&str, &str)]| present(headers, CredentialMode::Keep);
+    let found = |headers: &[(&str, &str)]| present(headers, true);
     let both = [("x-gate-token", "a"), ("authorization", "Bearer own")];
     assert_eq!(found(&both), Ok(Digest::of(b"a")));
     assert_eq!(
@@ -53,12 +52,19 @@ fn what_is_kept_is_not_ours() {
     );
 }
 
-fn present(headers: &[(&str, &str)], mode: CredentialMode) -> Result<Digest, Denied> {
+fn present(headers: &[(&str, &str)], keeps: bool) -> Result<Digest, Denied> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
         map.append(name, HeaderValue::from_str(value).unwrap());
     }
-    let one = Carriers::read(&map)?.one(mode)?;
-    Ok(one.shown.digest)
+    let presented = if keeps {
+        Carriers::beside_own(&map)?
+    } else {
+        Carriers::read(&map)?.one()?
+    };
+    match presented.credential {
+        Credential::Token(shown) => Ok(shown.digest),
+        other => panic!("{other:?}"),
+    }
 }

@@ -69,6 +69,8 @@ fn routes(list: &[(&str, ProfileName)]) -> Routes {
         upstream: "default".parse().unwrap(),
         strip_prefix: String::new(),
         body_limit: None,
+        byok: false,
+        global_key: false,
     });
     Routes::compile(&routes.collect::<Vec<_>>(), &[])
 }

@@ -90,7 +90,7 @@ pub(super) fn audit(connection: &Connection, filter: &Filter) -> Result<Vec<Line
         filter.after.0.cast_signed(),
         filter.client,
         filter.client,
-        filter.limit
+        i64::from(filter.limit)
     ];
     let rows = statement.query_map(wanted, |row| {
         let detail: String = row.get(7)?;

@@ -9,7 +9,7 @@ use crate::{
     rollout::Rollout,
     store::{
         Rejection, StoreError,
-        change::{Commit, Entity, Note, Write},
+        change::{Commit, Entity, Note, Write, first_seq},
         row::{ClientRow, RolloutRow, TokenRow},
         sql,
     },
@@ -20,7 +20,8 @@ struct Pen<'a> {
     transaction: Transaction<'a>,
     commit: &'a Commit,
     revision: i64,
-    rows: i64,
+    /// Of the change that is being written; a change may have several notes.
+    seq: i64,
 }
 
 /// Why one change was not written.
@@ -38,9 +39,10 @@ pub(super) fn commit(connection: &mut Connection, commit: &Commit) -> Result<Rev
         transaction,
         commit,
         revision,
-        rows: 0,
+        seq: 0,
     };
     for (index, change) in commit.changes.iter().enumerate() {
+        pen.seq = first_seq(index);
         let written = pen
             .write(&change.write)
             .and_then(|()| pen.note(change.write.entity(), &change.note));
@@ -255,7 +257,7 @@ impl Pen<'_> {
             sql::ADD_CHANGE,
             params![
                 self.revision,
-                self.rows,
+                self.seq,
                 self.commit.at.0,
                 self.commit.host.as_str(),
                 self.commit.actor,
@@ -267,7 +269,7 @@ impl Pen<'_> {
                 note.detail.to_string()
             ],
         )?;
-        self.rows += 1;
+        self.seq += 1;
         Ok(())
     }
 

@@ -1,14 +1,14 @@
 -- Digests and sealed keys only: nothing here opens anything by itself.
-CREATE TABLE state (
+CREATE TABLE gate_state (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     revision INTEGER NOT NULL,
     -- 1 after `panic`.
     closed INTEGER NOT NULL
 ) STRICT;
-INSERT INTO state (id, revision, closed) VALUES (1, 0, 0);
+INSERT INTO gate_state (id, revision, closed) VALUES (1, 0, 0);
 
 -- AUTOINCREMENT: a number is never given twice, not even after its row is gone.
-CREATE TABLE clients (
+CREATE TABLE gate_clients (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     enabled INTEGER NOT NULL,
@@ -25,9 +25,9 @@ CREATE TABLE clients (
     ended INTEGER,
     revision INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX live_clients ON clients (name) WHERE ended IS NULL;
+CREATE UNIQUE INDEX gate_live_clients ON gate_clients (name) WHERE ended IS NULL;
 
-CREATE TABLE rollouts (
+CREATE TABLE gate_rollouts (
     serial INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL,
     client INTEGER NOT NULL,
@@ -41,11 +41,11 @@ CREATE TABLE rollouts (
     ended INTEGER,
     revision INTEGER NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX live_rollouts ON rollouts (id) WHERE ended IS NULL;
-CREATE INDEX live_rollouts_of ON rollouts (client) WHERE ended IS NULL;
+CREATE UNIQUE INDEX gate_live_rollouts ON gate_rollouts (id) WHERE ended IS NULL;
+CREATE INDEX gate_live_rollouts_of ON gate_rollouts (client) WHERE ended IS NULL;
 
 -- Rows go when their owner ends; `rollout` is null for a client's own.
-CREATE TABLE tokens (
+CREATE TABLE gate_tokens (
     id INTEGER PRIMARY KEY,
     digest BLOB NOT NULL UNIQUE,
     kind TEXT NOT NULL,
@@ -55,11 +55,11 @@ CREATE TABLE tokens (
     created INTEGER NOT NULL,
     expires INTEGER
 ) STRICT;
-CREATE INDEX tokens_of_client ON tokens (client) WHERE rollout IS NULL;
-CREATE INDEX tokens_of_rollout ON tokens (rollout) WHERE rollout IS NOT NULL;
+CREATE INDEX gate_tokens_of_client ON gate_tokens (client) WHERE rollout IS NULL;
+CREATE INDEX gate_tokens_of_rollout ON gate_tokens (rollout) WHERE rollout IS NOT NULL;
 
 -- The feed that other hosts follow, and the audit trail. Append-only.
-CREATE TABLE changes (
+CREATE TABLE gate_changes (
     revision INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     at INTEGER NOT NULL,
@@ -73,4 +73,4 @@ CREATE TABLE changes (
     detail TEXT NOT NULL,
     PRIMARY KEY (revision, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX changes_at ON changes (at);
+CREATE INDEX gate_changes_at ON gate_changes (at);

@@ -1,0 +1,53 @@
+//! Brings the schema to this version, once, however many start together.
+
+use deadpool_postgres::Client;
+
+use crate::store::StoreError;
+
+/// In order; `gate_schema.version` counts how many have run.
+const MIGRATIONS: [&str; 1] = [include_str!("../schema/1.postgres.sql")];
+
+/// Any number that nobody else locks: the letters of the name.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(1734440037)";
+
+pub(super) async fn run(client: &mut Client) -> Result<(), StoreError> {
+    let step = client.transaction().await?;
+    step.batch_execute(LOCK).await?;
+    step.batch_execute("CREATE TABLE IF NOT EXISTS gate_schema (version BIGINT NOT NULL)")
+        .await?;
+    let version = step
+        .query_opt("SELECT version FROM gate_schema", &[])
+        .await?;
+    let found = version.map_or(0, |row| row.get::<_, i64>(0));
+    let known = known();
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    let done = usize::try_from(found)
+        .map_err(|_why| StoreError::Damaged(format!("its version is {found}")))?;
+    for migration in MIGRATIONS.iter().skip(done) {
+        step.batch_execute(migration).await?;
+    }
+    step.batch_execute("DELETE FROM gate_schema").await?;
+    step.execute("INSERT INTO gate_schema (version) VALUES ($1)", &[&known])
+        .await?;
+    step.commit().await?;
+    Ok(())
+}
+
+pub(super) async fn check(client: &Client) -> Result<(), StoreError> {
+    let row = client
+        .query_one("SELECT version FROM gate_schema", &[])
+        .await?;
+    match row.get::<_, i64>(0) {
+        found if found == known() => Ok(()),
+        found => Err(StoreError::Newer {
+            found,
+            known: known(),
+        }),
+    }
+}
+
+fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("a handful fits")
+}
