@@ -12,6 +12,7 @@ pub(crate) mod connection;
 mod socket;
 mod crowd;
 pub(crate) mod head;
+mod request_id;
 pub(crate) mod route;
 pub(crate) mod origin;
 mod open;
@@ -61,6 +62,7 @@ use self::{
     limit::Limits,
     live::{Line, Live},
     present::{Credential, Presented},
+    request_id::{Ids, REQUEST_ID},
     route::{Matched, Routes},
     swap::Way,
     throttle::Throttle,
@@ -107,6 +109,7 @@ pub(crate) struct Worker {
     proxy: Arc<Proxy>,
     row: Arc<Row>,
     pool: Rc<Pool>,
+    ids: Ids,
     http1: http1::Builder,
 }
 
@@ -120,6 +123,9 @@ async fn handle(caller: Rc<Caller>, request: Request<Incoming>) -> Result<Respon
     let answered = serve(&caller, request, &mut call).await;
     let mut response = answered.unwrap_or_else(|stop| call.refuse(stop));
     call.origin.allow(response.headers_mut());
+    // A provider's own id stays: its callers look it up.
+    let id = response.headers_mut().entry(REQUEST_ID);
+    id.or_insert_with(|| call.id.clone());
     Ok(response)
 }
 
@@ -155,6 +161,7 @@ async fn serve(
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        request_id: &call.id,
         field,
     };
     let outbound = swap::credential(&permit, head, body, &way)?;
@@ -339,6 +346,7 @@ impl Worker {
         Rc::new(Self {
             row: proxy.counters.row(),
             pool: Pool::new(proxy.backends.len()),
+            ids: Ids::new(),
             http1: connection::http1(proxy.limits.head_size),
             proxy,
         })

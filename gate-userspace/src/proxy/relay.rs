@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -72,6 +72,9 @@ pub(crate) fn stream(
     let (mut parts, body) = answer.response.into_parts();
     hop::strip(&mut parts.headers);
     respond::mark(&mut parts.headers, respond::UPSTREAM);
+    if call.dialect().has_last_event() && is_type(&parts.headers, b"text/html") {
+        call.got_web_page();
+    }
     let now = Instant::now();
     let mut exchange = call.passes(parts.status, now);
     let stream = (parts.status.is_success() && is_readable(&parts.headers)).then(|| Stream {
@@ -105,15 +108,17 @@ pub(crate) fn stream(
 
 /// An event stream in the clear.
 fn is_readable(headers: &HeaderMap) -> bool {
-    let is_stream = |value: &HeaderValue| {
-        let text = value.as_bytes();
-        text.get(..17)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    };
-    headers.get(header::CONTENT_TYPE).is_some_and(is_stream)
+    is_type(headers, b"text/event-stream")
         && headers
             .get(header::CONTENT_ENCODING)
             .is_none_or(|coding| coding == "identity")
+}
+
+fn is_type(headers: &HeaderMap, start: &[u8]) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    value
+        .and_then(|value| value.as_bytes().get(..start.len()))
+        .is_some_and(|have| have.eq_ignore_ascii_case(start))
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;

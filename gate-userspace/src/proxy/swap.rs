@@ -15,6 +15,7 @@ use super::{
     hop,
     inbound::Inbound,
     present::{API_KEY, Credential, Own, Presented},
+    request_id::REQUEST_ID,
     route::{Route, is_version},
 };
 use crate::{
@@ -52,6 +53,7 @@ pub(crate) struct Way<'a> {
     pub(crate) keyring: &'a Keyring,
     /// The peer's address as a header value.
     pub(crate) forwarded_for: &'a HeaderValue,
+    pub(crate) request_id: &'a HeaderValue,
     /// The body's key, where the profile reads it.
     pub(crate) field: Option<Field>,
 }
@@ -280,6 +282,7 @@ fn forwarded(headers: &mut HeaderMap, way: &Way<'_>) {
         HeaderName::from_static("x-forwarded-for"),
         way.forwarded_for.clone(),
     );
+    headers.insert(REQUEST_ID, way.request_id.clone());
     headers.insert(
         HeaderName::from_static("x-forwarded-proto"),
         HeaderValue::from_static("http"),
