@@ -31,6 +31,8 @@ mod upstream;
 mod provider;
 mod relay;
 mod sse;
+mod upgrade;
+mod frames;
 mod body;
 mod respond;
 mod call;
@@ -46,7 +48,7 @@ use std::{
     },
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1};
 
 use self::{
@@ -156,18 +158,26 @@ async fn serve(
     call.enters(&permit, proxy.per_client(&permit, ask.now)?);
     let (upstream, backend) = proxy.backend(&matched, &permit)?;
     let body = body.inbound(matched.route.body_limit, proxy.limits.body_idle)?;
+    let upgrades = upgrade::is_wanted(&head);
     let way = Way {
         route: matched.route,
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
         request_id: &call.id,
+        upgrades,
         field,
     };
     let outbound = swap::credential(&permit, head, body, &way)?;
     call.goes_with(outbound.auth());
     let sent = upstream::send(outbound, backend, upstream, &caller.worker.pool);
     let mut answer = unless_cut(&caller.line, sent).await?;
+    if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if !upgrades {
+            return Err(Fault::NotAsked.into());
+        }
+        return Ok(upgrade::agree(answer, call, backend));
+    }
     if matched.route.profile.maps_provider() {
         answer = unless_cut(&caller.line, provider::judge(answer)).await?;
     }

@@ -19,6 +19,7 @@ use super::{
     route::Matched,
     sse::Dialect,
     swap::Auth,
+    upgrade::Tunnel,
 };
 use crate::{
     fault::{Denied, Stop},
@@ -120,6 +121,11 @@ impl Call {
             record.first_byte = Some(now);
         });
         self.exchange.take()
+    }
+
+    /// What the connection goes on with when hyper is done with it.
+    pub(crate) fn keeps(&mut self, tunnel: Tunnel) {
+        self.caller.tunnel.replace(Some(tunnel));
     }
 
     /// The gate answered itself, and gladly.

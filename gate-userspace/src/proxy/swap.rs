@@ -17,6 +17,7 @@ use super::{
     present::{API_KEY, Credential, Own, Presented},
     request_id::REQUEST_ID,
     route::{Route, is_version},
+    upgrade,
 };
 use crate::{
     client::{client_owner, token_owner},
@@ -54,6 +55,8 @@ pub(crate) struct Way<'a> {
     /// The peer's address as a header value.
     pub(crate) forwarded_for: &'a HeaderValue,
     pub(crate) request_id: &'a HeaderValue,
+    /// Whether the caller wants a WebSocket.
+    pub(crate) upgrades: bool,
     /// The body's key, where the profile reads it.
     pub(crate) field: Option<Field>,
 }
@@ -88,6 +91,9 @@ pub(crate) fn credential(
         headers.insert(name, key);
     }
     forwarded(&mut headers, way);
+    if way.upgrades {
+        upgrade::ask(&mut headers);
+    }
     *request.method_mut() = method;
     *request.uri_mut() = target(&uri, query.as_deref(), way)?;
     *request.headers_mut() = headers;
