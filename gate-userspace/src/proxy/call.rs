@@ -1,6 +1,10 @@
 //! What is known of one call while it walks the request path, and how it is refused.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -36,6 +40,7 @@ pub(crate) struct Call {
     /// Whose words a refusal takes; until the route is known, those of the route to nowhere.
     profile: &'static dyn Profile,
     tail_at: usize,
+    keepalive: Option<Duration>,
     pub(crate) origin: Origin,
     pub(crate) id: HeaderValue,
 }
@@ -49,6 +54,7 @@ impl Call {
             uri: request.uri().clone(),
             profile: caller.worker.proxy.routes.nowhere().profile,
             tail_at: 0,
+            keepalive: None,
             origin: Origin::None,
             caller: Rc::clone(caller),
         }
@@ -61,6 +67,7 @@ impl Call {
     pub(crate) fn follows(&mut self, matched: &Matched<'_>) {
         self.profile = matched.route.profile;
         self.tail_at = matched.tail_at;
+        self.keepalive = matched.route.keepalive;
         let (profile, rollout) = (self.profile.name(), matched.rollout.clone());
         self.exchange.note(|record| {
             record.profile = profile;
@@ -97,6 +104,10 @@ impl Call {
 
     pub(crate) fn goes_with(&mut self, auth: Auth) {
         self.exchange.note(|record| record.auth = Some(auth));
+    }
+
+    pub(crate) fn keepalive(&self) -> Option<Duration> {
+        self.keepalive
     }
 
     /// A web page where a model should answer: as a rule a tunnel that has died.

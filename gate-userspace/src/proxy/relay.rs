@@ -47,6 +47,9 @@ pub(crate) struct Relay {
 struct Stream {
     scanner: Scanner,
     dialect: Dialect,
+    keepalive: Option<Duration>,
+    /// When something was last said, by whomever.
+    said: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub(crate) fn stream(
     let stream = (parts.status.is_success() && is_readable(&parts.headers)).then(|| Stream {
         scanner: Scanner::new(),
         dialect: call.dialect(),
+        keepalive: call.keepalive(),
+        said: now,
     });
     if stream.is_some() {
         // An error event may have to be added.
@@ -137,7 +142,9 @@ impl Relay {
             return self.pass(Frame::data(read));
         }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            ready!(self.idle.poll(cx));
+            if let Some(sign) = ready!(self.idle.poll(cx, self.stream.as_mut())) {
+                return Poll::Ready(Some(Ok(Frame::data(sign))));
+            }
             return self.last_word(
                 End::UpstreamFailed,
                 Type::UpstreamTimeout,
@@ -185,6 +192,7 @@ impl Relay {
             });
             if let Some(stream) = &mut self.stream {
                 stream.scanner.look(data);
+                stream.said = self.idle.last;
             }
         }
         // A body of known length is not asked again after its last byte.
@@ -226,18 +234,46 @@ impl Relay {
 }
 
 impl Idle {
-    /// Ready when nothing came for too long. The timer is only set again when it rings.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when nothing came for too long: with a sign of life, or with none when that is over.
+    /// The timer is only set again when it rings.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: Option<&mut Stream>,
+    ) -> Poll<Option<Bytes>> {
         loop {
-            let until = self.last + self.patience;
+            let over = self.last + self.patience;
+            let sign = stream.as_ref().and_then(|stream| stream.sign_at());
+            let until = sign.map_or(over, |sign| sign.min(over));
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
             ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= until {
-                return Poll::Ready(());
-            }
             self.timer = None;
+            let now = Instant::now();
+            if now >= over {
+                return Poll::Ready(None);
+            }
+            if let Some(stream) = stream.as_mut()
+                && sign.is_some_and(|sign| now >= sign)
+            {
+                stream.said = now;
+                if let Some(sign) = stream.sign() {
+                    return Poll::Ready(Some(sign));
+                }
+            }
         }
+    }
+}
+
+impl Stream {
+    fn sign_at(&self) -> Option<Instant> {
+        Some(self.said + self.keepalive?)
+    }
+
+    /// Never inside of an event.
+    fn sign(&self) -> Option<Bytes> {
+        let is_between = self.scanner.closing().is_empty();
+        is_between.then(|| Bytes::from_static(self.dialect.keepalive().as_bytes()))
     }
 }
