@@ -41,11 +41,14 @@ mod access;
 pub mod counters;
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 
 use http::{Request, Response, StatusCode};
@@ -68,7 +71,7 @@ use self::{
     route::{Matched, Routes},
     swap::Way,
     throttle::Throttle,
-    upstream::{Answer, Pool},
+    upstream::Pool,
 };
 use crate::{
     clock::Clock,
@@ -184,15 +187,18 @@ async fn serve(
     Ok(relay::stream(answer, call, &caller.line, backend))
 }
 
-/// The order to end comes before anything that is ready.
-async fn unless_cut(
+/// The order to end comes before anything that is ready. The connection's task is woken by an order,
+/// and polls this: on HTTP/1 a call runs nowhere else.
+async fn unless_cut<T>(
     line: &Line,
-    sent: impl Future<Output = Result<Answer, Fault>>,
-) -> Result<Answer, Stop> {
-    tokio::select! { biased;
-        why = line.ordered() => Err(Stop::Cut(why)),
-        answer = sent => Ok(answer?),
-    }
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Stop> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match line.is_ordered() {
+        Some(why) => Poll::Ready(Err(Stop::Cut(why))),
+        None => work.as_mut().poll(cx).map(|done| Ok(done?)),
+    })
+    .await
 }
 
 enum Found {
@@ -333,7 +339,7 @@ impl Proxy {
         let Some(grant) = permit.grant() else {
             return Ok(None);
         };
-        self.per_client.take(&grant.client.record(), now).map(Some)
+        self.per_client.take(&grant.client.peek(), now).map(Some)
     }
 
     /// The upstream of the rollout, else of the client, else of the route.

@@ -219,12 +219,12 @@ fn key(known: &Known, way: &Way<'_>) -> Result<(Option<HeaderValue>, Auth), Faul
         return open(token_owner(grant.token), sealed);
     }
     if let Some(rollout) = &known.rollout {
-        let record = rollout.record();
+        let record = rollout.peek();
         if let Some(sealed) = &record.key {
             return open(rollout_owner(rollout.serial), sealed);
         }
     }
-    let client = grant.client.record();
+    let client = grant.client.peek();
     if let Some(sealed) = &client.key {
         return open(client_owner(grant.client.id), sealed);
     }
