@@ -54,7 +54,7 @@ pub(crate) struct Way<'a> {
     pub(crate) keyring: &'a Keyring,
     /// The peer's address as a header value.
     pub(crate) forwarded_for: &'a HeaderValue,
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: HeaderValue,
     /// Whether the caller wants a WebSocket.
     pub(crate) upgrades: bool,
     /// The body's key, where the profile reads it.
