@@ -12,6 +12,7 @@ mod fault;
 mod lock;
 mod master;
 pub mod protect;
+mod reload;
 pub mod ring;
 mod signals;
 mod streams;
@@ -23,6 +24,7 @@ use tracing::{error, info, warn};
 
 pub use fault::StartError;
 use protect::Protected;
+use reload::Reload;
 use ring::Ring;
 use signals::Signals;
 use streams::LiveStreams;
@@ -31,7 +33,7 @@ use view::View;
 use crate::{
     admin::{self, AdminSocket, Api},
     clock::Clock,
-    config::{Config, Secrets},
+    config::{Config, Flags, Secrets},
     control::{self, Events},
     drain::Tasks,
     grants::Grants,
@@ -88,7 +90,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
 ///
 /// # Errors
 /// When the start failed. A drain that ran out of time is not an error.
-pub fn run(config: Config) -> Result<(), StartError> {
+pub fn run(flags: &Flags, config: Config) -> Result<(), StartError> {
     let Config {
         settings, secrets, ..
     } = config;
@@ -97,10 +99,15 @@ pub fn run(config: Config) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
-    runtime.block_on(serve(settings, secrets, plan))
+    runtime.block_on(serve(flags, settings, secrets, plan))
 }
 
-async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), StartError> {
+async fn serve(
+    flags: &Flags,
+    settings: Settings,
+    secrets: Secrets,
+    plan: Plan,
+) -> Result<(), StartError> {
     for note in &secrets.notes {
         info!("{note}");
     }
@@ -131,6 +138,7 @@ async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), S
 
     let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
     let parts = Opened {
+        flags: flags.clone(),
         shared: secrets.shared.map(|token| token.digest),
         settings,
         keyring,
@@ -151,6 +159,7 @@ async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), S
 
 /// What is open before the packet ring stands.
 struct Opened {
+    flags: Flags,
     settings: Settings,
     shared: Option<Digest>,
     keyring: Arc<Keyring>,
@@ -206,6 +215,13 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     let tasks = Tasks::default();
     tasks.spawn("control", worker.run(tasks.last_word()));
     events::follow(&tasks, &ring, &events, clock);
+    let reload = Reload {
+        flags: opened.flags,
+        listen: settings.listen.clone(),
+        ring: Arc::clone(&ring),
+        proxy: Arc::clone(&proxy),
+    };
+    reload::watch(&tasks, reload);
     let api = Api::new(control, Arc::new(view), doorways);
     tasks.spawn("admin", admin::run(api, opened.socket, tasks.last_word()));
     announce(&grants, &ring, &bound);

@@ -5,8 +5,10 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use arc_swap::ArcSwap;
 
 use ipnet::IpNet;
 
@@ -17,13 +19,15 @@ use crate::{
     ident::Revision,
     kernel::{self, Agent, KernelError},
     settings::{Hook, Interfaces, Kernel, Mode, NamedInterface},
+    telemetry::Chain,
 };
 
 /// The packet ring of this start.
 #[derive(Debug)]
 pub struct Ring {
     state: State,
-    protected: Vec<Protected>,
+    /// As they are now; a reload changes them.
+    protected: ArcSwap<Vec<Protected>>,
     /// In force: the first rule that fits an interface decides.
     rules: Mutex<Vec<kernel::InterfaceRule>>,
 }
@@ -44,7 +48,7 @@ impl Ring {
         let rules = Mutex::new(rules(&kernel.interfaces));
         Ok(Self {
             state: State::Standing(agent),
-            protected,
+            protected: ArcSwap::from_pointee(protected),
             rules,
         })
     }
@@ -52,7 +56,7 @@ impl Ring {
     pub(super) fn absent(reason: String, protected: Vec<Protected>) -> Self {
         Self {
             state: State::Absent { reason },
-            protected,
+            protected: ArcSwap::from_pointee(protected),
             rules: Mutex::default(),
         }
     }
@@ -72,8 +76,41 @@ impl Ring {
         }
     }
 
-    pub fn protected(&self) -> &[Protected] {
-        &self.protected
+    pub fn protected(&self) -> Arc<Vec<Protected>> {
+        self.protected.load_full()
+    }
+
+    /// Protects exactly these ports from now on.
+    pub(super) async fn protect(&self, ports: Vec<Protected>) -> Result<(), String> {
+        if let Some(agent) = self.agent() {
+            let done = agent.ports(ports.iter().map(guarded).collect()).await;
+            done.map_err(|error| Chain(&error).to_string())?;
+        }
+        self.protected.store(Arc::new(ports));
+        Ok(())
+    }
+
+    /// Stands on these interfaces from now on, unless it does already.
+    pub(super) async fn choose(&self, interfaces: &Interfaces) -> Result<(), String> {
+        let (Some(agent), wanted) = (self.agent(), rules(interfaces)) else {
+            return Ok(());
+        };
+        let changed = {
+            let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = *rules != wanted;
+            rules.clone_from(&wanted);
+            changed
+        };
+        if !changed {
+            return Ok(());
+        }
+        let wanted = match interfaces {
+            Interfaces::Auto => kernel::Interfaces::Auto,
+            Interfaces::None => kernel::Interfaces::None,
+            Interfaces::Named(_) => kernel::Interfaces::List(wanted),
+        };
+        let done = agent.interfaces(wanted).await;
+        done.map_err(|error| Chain(&error).to_string())
     }
 
     /// The choice of interfaces with this rule before all others.
@@ -86,6 +123,7 @@ impl Ring {
 
     fn ports(&self) -> Vec<u16> {
         self.protected
+            .load()
             .iter()
             .map(|protected| protected.port)
             .collect()
@@ -275,7 +313,7 @@ fn failed(error: &KernelError) -> RingError {
             capacity: found.map_or(0, |table| table.entries),
         };
     }
-    RingError::Failed(crate::telemetry::Chain(error).to_string())
+    RingError::Failed(Chain(error).to_string())
 }
 
 /// The networks that cover `net` without any of `keep`.

@@ -38,8 +38,8 @@ impl Inspect for View {
                 return absent(&self.ring);
             };
             match agent.status().await {
-                Ok(status) => facts(status, self.ring.protected()),
-                Err(error) => broken(&error, self.ring.protected()),
+                Ok(status) => facts(status, &self.ring.protected()),
+                Err(error) => broken(&error, &self.ring.protected()),
             }
         })
     }

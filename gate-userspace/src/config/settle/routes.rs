@@ -154,6 +154,7 @@ pub(super) fn routes(
         shown.value("upstream", &route.upstream, origin);
         shown.value("strip_prefix", &route.strip_prefix, origin);
         shown.value("body_limit", route.body_limit, origin);
+        shown.value("keepalive", route.keepalive, origin);
         shown.value("byok", route.byok, origin);
         shown.value("global_key", route.global_key, origin);
         if !prefixes.insert(&route.prefix) {
@@ -211,10 +212,15 @@ fn route(raw: &raw::RawRoute) -> Result<Route, Refused> {
     let body_limit = limit
         .map(|text| value::size("route.body_limit", text))
         .transpose()?;
+    let keepalive = raw.keepalive.as_deref().filter(|text| *text != "off");
+    let keepalive = keepalive
+        .map(|text| value::duration("route.keepalive", text))
+        .transpose()?;
     let strip_prefix = raw.strip_prefix.clone().unwrap_or_default();
     Ok(Route {
         strip_prefix,
         body_limit,
+        keepalive,
         byok: raw.byok.unwrap_or(false),
         global_key: raw.global_key.unwrap_or(false),
         ..Route::new(prefix, profile, upstream)
