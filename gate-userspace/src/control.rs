@@ -18,6 +18,7 @@ mod lease;
 mod expire;
 mod mode;
 mod keys;
+mod reseal;
 mod follow;
 mod hosts;
 
@@ -33,8 +34,11 @@ pub use hosts::Host;
 pub use keys::{KeyCheck, Opens};
 pub use refused::Refused;
 pub use renew::Turnover;
+pub use reseal::Resealed;
 pub use rings::{Applied, CutCount, Gone, PacketRing, RingError, Streams, Why, Work};
 pub use start::{Parts, StartError, start};
+
+pub use crate::store::{Filter, Line};
 
 use crate::{
     client::Client,
@@ -43,7 +47,7 @@ use crate::{
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
     secret::{Digest, Keyring, UpstreamKey},
     settings::Mode,
-    store::{Filter, Line, Store, StoreError},
+    store::{Store, StoreError},
 };
 use writer::Writer;
 
@@ -123,6 +127,10 @@ impl Control {
         key: UpstreamKey,
     ) -> Result<Revision, Refused> {
         change!(self, writer => writer.set_key(actor, &name, &key))
+    }
+
+    pub async fn reseal(&self, actor: Actor) -> Result<Resealed, Refused> {
+        change!(self, writer => writer.reseal(actor))
     }
 
     pub async fn open_rollouts(

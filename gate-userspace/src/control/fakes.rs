@@ -193,22 +193,35 @@ impl Gate {
         Self::on(open(folder).await, "here", clock, shared).await
     }
 
+    pub(crate) async fn with_keys(folder: &Path, clock: Clock, keyring: Keyring) -> Self {
+        Self::made(open(folder).await, "here", clock, None, keyring).await
+    }
+
     /// One host of a fleet.
     pub(crate) async fn on(store: Store, host: &str, clock: Clock, shared: Option<Digest>) -> Self {
+        let keyring = Keyring::new(master(), Vec::new());
+        Self::made(store, host, clock, shared, keyring).await
+    }
+
+    async fn made(
+        store: Store,
+        host: &str,
+        clock: Clock,
+        shared: Option<Digest>,
+        keyring: Keyring,
+    ) -> Self {
         let grants = Arc::new(Grants::new(host.parse().unwrap(), Mode::Enforce));
         let rings = Arc::new(FakeRings {
             state: Mutex::default(),
             store: store.clone(),
             grants: Arc::clone(&grants),
         });
-        let master = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let master: MasterKey = master.parse().unwrap();
         let (control, worker) = start(Parts {
             store: store.clone(),
             grants,
             streams: Arc::clone(&rings) as Arc<dyn Streams>,
             ring: Arc::clone(&rings) as Arc<dyn PacketRing>,
-            keyring: Arc::new(Keyring::new(master, Vec::new())),
+            keyring: Arc::new(keyring),
             clock: clock.clone(),
             events: Events::default(),
             upstreams: BTreeSet::from(["provider".parse().unwrap()]),
@@ -225,6 +238,11 @@ impl Gate {
             clock,
         }
     }
+}
+
+pub(crate) fn master() -> MasterKey {
+    let text = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    text.parse().unwrap()
 }
 
 async fn open(folder: &Path) -> Store {

@@ -15,7 +15,7 @@ use crate::{
     client::Kind,
     grants::Dead,
     rollout::Phase,
-    secret::{Digest, Unusable},
+    secret::{Digest, Keyring, MasterKey, Unusable},
     store::Filter,
 };
 
@@ -436,6 +436,40 @@ async fn keys_are_sealed_for_their_owner_and_can_be_checked() {
         .rotate(ACTOR, owner, turnover(0))
         .await
         .unwrap();
+    let checks = gate.control.check_keys();
+    assert_eq!(checks.len(), 2);
+    assert!(
+        checks.iter().all(|check| check.opens == Opens::Yes),
+        "{checks:?}"
+    );
+}
+
+/// Acceptance 122 (control's part).
+#[tokio::test]
+async fn keys_are_brought_under_a_new_master_key_while_the_gate_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let mut ask = new_client("a", &[]);
+    ask.key = UpstreamKey::new("sk-first-upstream-key");
+    let token = gate.control.add_client(ACTOR, ask).await.unwrap().token;
+    let mut scoped = new_rollout("r", "a", &[]);
+    scoped.key = UpstreamKey::new("sk-of-the-rollout");
+    gate.control
+        .open_rollouts(ACTOR, vec![scoped])
+        .await
+        .unwrap();
+    assert_eq!(gate.control.reseal(ACTOR).await.unwrap().keys, 0);
+    let clock = gate.clock.clone();
+    drop(gate);
+    let new = MasterKey::generate().unwrap();
+    let copy: MasterKey = new.to_base64().parse().unwrap();
+    let both = Keyring::new(new, vec![fakes::master()]);
+    let gate = Gate::with_keys(folder.path(), clock.clone(), both).await;
+    let done = gate.control.reseal(ACTOR).await.unwrap();
+    assert_eq!((done.keys, done.shut.len()), (2, 0));
+    assert!(alive(&gate, &token));
+    drop(gate);
+    let gate = Gate::with_keys(folder.path(), clock, Keyring::new(copy, Vec::new())).await;
     let checks = gate.control.check_keys();
     assert_eq!(checks.len(), 2);
     assert!(

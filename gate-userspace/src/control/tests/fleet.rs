@@ -182,7 +182,7 @@ async fn a_store_that_comes_late_needs_no_restart() {
     let refused = gate.control.revoke(ACTOR, name("c")).await.unwrap_err();
     assert_eq!((refused.status(), refused.kind()), (503, "store"));
     gate.control.panic(ACTOR).await.unwrap_err();
-    std::os::unix::fs::symlink(database.folder(), &road).unwrap();
+    std::os::unix::fs::symlink(Database::folder(), &road).unwrap();
     while !gate.control.grants().is_fresh(clock.now()) {
         tokio::task::yield_now().await;
     }

@@ -96,7 +96,7 @@ impl Database {
         server.url(&self.name)
     }
 
-    pub(crate) fn folder(&self) -> &'static str {
+    pub(crate) fn folder() -> &'static str {
         &SERVER
             .as_ref()
             .expect("it was there when this was made")
