@@ -15,7 +15,10 @@ use crate::{
     },
     fault::Type,
     kernel::{self, InterfaceStatus, KernelError, State, Status},
-    proxy::counters::{Count, Counters},
+    proxy::{
+        Mistake,
+        counters::{Count, Counters},
+    },
     telemetry::Chain,
 };
 
@@ -120,6 +123,27 @@ fn hook(hook: kernel::Hook) -> &'static str {
         kernel::Hook::Xdp => "xdp",
         kernel::Hook::Generic => "generic",
     }
+}
+
+/// A common mistake, as the operator reads it at night.
+pub(super) fn mistake(seen: &Mistake) -> String {
+    let what = match seen.what {
+        Count::Placeholder => "a placeholder key such as `intercepted` reached the gate",
+        Count::ProviderKey => "a provider's key was sent to the gate",
+        Count::Mistyped => "a mistyped or cut gate token was presented",
+        Count::ForeignGate => "a token of another gate, or of an ended grant, was presented",
+        Count::Accepted
+        | Count::Unlisted
+        | Count::Crowded
+        | Count::Passed
+        | Count::WouldRefuse
+        | Count::Complete
+        | Count::UpstreamFailed
+        | Count::ClientGone
+        | Count::Ended => seen.what.as_str(),
+    };
+    let times = if seen.count == 1 { "once".to_owned() } else { format!("{} times", seen.count) };
+    format!("{what} {times} from {}", seen.source)
 }
 
 /// Prometheus text format.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::{
     bind, explain,
-    facts::{absent, broken, facts, interface, metrics, told},
+    facts::{absent, broken, facts, interface, metrics, mistake, told},
     ring::Ring,
 };
 use crate::{
@@ -21,6 +21,9 @@ use crate::{
     proxy::{Proxy, listen::Bound},
     settings::{ListenSources, Mode, Settings},
 };
+
+/// More of them in one answer would hide the rest of it.
+const MISTAKES: usize = 10;
 
 pub(super) struct View {
     pub(super) ring: Arc<Ring>,
@@ -72,7 +75,8 @@ impl Inspect for View {
     }
 
     fn warnings(&self) -> Vec<String> {
-        Vec::new()
+        let mistakes = self.proxy.mistakes();
+        mistakes.iter().take(MISTAKES).map(mistake).collect()
     }
 
     fn ready(&self) -> Result<(), String> {

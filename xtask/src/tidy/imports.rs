@@ -21,7 +21,7 @@ const BASE: &[&str] = &[
 const LAYERS: &[(&str, &[&str])] = &[
     ("drain", &[]),
     ("grants", &[]),
-    ("profile", &["grants", "proxy::present"]),
+    ("profile", &["grants", "proxy::present", "proxy::field"]),
     ("proxy", &["grants", "profile", "drain"]),
     ("kernel", &["drain"]),
     ("store", &["drain"]),
