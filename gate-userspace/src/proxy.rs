@@ -12,6 +12,7 @@ pub(crate) mod connection;
 mod socket;
 mod crowd;
 pub(crate) mod head;
+mod request_id;
 pub(crate) mod route;
 pub(crate) mod origin;
 mod open;
@@ -30,6 +31,8 @@ mod upstream;
 mod provider;
 mod relay;
 mod sse;
+mod upgrade;
+mod frames;
 mod body;
 mod respond;
 mod call;
@@ -46,7 +49,7 @@ use std::{
     },
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1};
 
 pub use explain::{Question, Verdict};
@@ -64,6 +67,7 @@ use self::{
     limit::Limits,
     live::{Line, Live},
     present::{Credential, Presented},
+    request_id::{Ids, REQUEST_ID},
     route::{Matched, Routes},
     swap::Way,
     throttle::Throttle,
@@ -110,6 +114,7 @@ pub(crate) struct Worker {
     proxy: Arc<Proxy>,
     row: Arc<Row>,
     pool: Rc<Pool>,
+    ids: Ids,
     http1: http1::Builder,
 }
 
@@ -123,6 +128,9 @@ async fn handle(caller: Rc<Caller>, request: Request<Incoming>) -> Result<Respon
     let answered = serve(&caller, request, &mut call).await;
     let mut response = answered.unwrap_or_else(|stop| call.refuse(stop));
     call.origin.allow(response.headers_mut());
+    // A provider's own id stays: its callers look it up.
+    let id = response.headers_mut().entry(REQUEST_ID);
+    id.or_insert_with(|| call.id.clone());
     Ok(response)
 }
 
@@ -153,17 +161,26 @@ async fn serve(
     call.enters(&permit, proxy.per_client(&permit, ask.now)?);
     let (upstream, backend) = proxy.backend(&matched, &permit)?;
     let body = body.inbound(matched.route.body_limit, proxy.limits.body_idle)?;
+    let upgrades = upgrade::is_wanted(&head);
     let way = Way {
         route: matched.route,
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        request_id: &call.id,
+        upgrades,
         field,
     };
     let outbound = swap::credential(&permit, head, body, &way)?;
     call.goes_with(outbound.auth());
     let sent = upstream::send(outbound, backend, upstream, &caller.worker.pool);
     let mut answer = unless_cut(&caller.line, sent).await?;
+    if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        if !upgrades {
+            return Err(Fault::NotAsked.into());
+        }
+        return Ok(upgrade::agree(answer, call, backend));
+    }
     if matched.route.profile.maps_provider() {
         answer = unless_cut(&caller.line, provider::judge(answer)).await?;
     }
@@ -346,6 +363,7 @@ impl Worker {
         Rc::new(Self {
             row: proxy.counters.row(),
             pool: Pool::new(proxy.backends.len()),
+            ids: Ids::new(),
             http1: connection::http1(proxy.limits.head_size),
             proxy,
         })

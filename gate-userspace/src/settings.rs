@@ -123,6 +123,8 @@ pub struct Route {
     pub strip_prefix: String,
     /// Bytes; none = the profile's.
     pub body_limit: Option<u64>,
+    /// A sign of life in event streams while the upstream is silent for so long.
+    pub keepalive: Option<Duration>,
     /// `coder`: callers may bring their own provider credential.
     pub byok: bool,
     /// `apollo`: a call without any key is served with the upstream's.

@@ -10,6 +10,7 @@ mod support;
 mod admission;
 mod paths;
 mod streams;
+mod upgrades;
 mod endings;
 mod swap;
 mod rings;

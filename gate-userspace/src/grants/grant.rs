@@ -4,7 +4,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
 use arc_swap::ArcSwap;
@@ -29,6 +29,8 @@ pub struct Grant {
     pub key: Option<Sealed>,
     pub(super) expires: Option<Stamp>,
     dead: AtomicBool,
+    /// Seconds since 1970 of the last call that was admitted, 0 = none.
+    used: AtomicI64,
 }
 
 /// A live client. Its record is replaced as a whole when it changes.
@@ -70,7 +72,22 @@ impl Grant {
             key: credential.key.clone(),
             expires: credential.expires,
             dead: AtomicBool::new(false),
+            used: AtomicI64::new(0),
         }
+    }
+
+    /// Notes that a call was admitted. To the second, so that a busy token is not written all the time.
+    pub(crate) fn note_use(&self, now: Stamp) {
+        let now = now.0 / 1000;
+        if self.used.load(Ordering::Relaxed) != now {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When a call was last admitted with this token.
+    pub fn last_use(&self) -> Option<Stamp> {
+        let used = self.used.load(Ordering::Relaxed);
+        (used != 0).then_some(Stamp(used * 1000))
     }
 
     pub(super) fn kill(&self) {

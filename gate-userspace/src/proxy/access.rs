@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::{
     end::{End, Record},
+    request_id::loggable,
     swap::Auth,
 };
 
@@ -28,6 +29,7 @@ pub(super) fn write(record: &Record, end: End) {
     };
     info!(
         target: "access",
+        id = loggable(&record.id),
         client = client.as_ref().map(|client| client.name.as_str()),
         rollout = record.rollout.as_ref().map(crate::ident::RolloutId::as_str),
         token = grant.map(|grant| tracing::field::display(grant.token)),

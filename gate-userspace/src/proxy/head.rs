@@ -30,6 +30,10 @@ pub(crate) fn read<B>(request: Request<B>) -> Result<(Head, B), Fault> {
     if method == Method::CONNECT {
         return Err(Fault::BadRequest("CONNECT is not served here"));
     }
+    if method == Method::TRACE || method.as_str() == "TRACK" {
+        // It would show the caller what the upstream got, the provider's key included.
+        return Err(Fault::BadRequest("TRACE is not served here"));
+    }
     strict(uri.path())?;
     authority(&uri, &headers)?;
     let head = Head {

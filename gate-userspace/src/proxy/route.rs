@@ -3,6 +3,8 @@
 //! Looks no id up. In the part that the gate itself reads (as many segments as the longest prefix
 //! has) nothing may be empty, encoded or otherwise odd; the rest of the path stays as it came.
 
+use std::time::Duration;
+
 use crate::{
     fault::Fault,
     ident::{RolloutId, UpstreamName},
@@ -23,6 +25,7 @@ pub(crate) struct Route {
     pub(crate) upstream: Option<usize>,
     pub(crate) strip_prefix: String,
     pub(crate) body_limit: u64,
+    pub(crate) keepalive: Option<Duration>,
     pub(crate) byok: bool,
     pub(crate) global_key: bool,
     /// How many segments of the prefix stand before the API's own path.
@@ -102,6 +105,7 @@ impl Route {
             upstream,
             strip_prefix: route.strip_prefix.trim_end_matches('/').to_owned(),
             body_limit: route.body_limit.unwrap_or_else(|| profile.body_limit()),
+            keepalive: route.keepalive,
             byok: route.byok,
             global_key: route.global_key,
             is_nowhere: false,
@@ -116,6 +120,7 @@ impl Route {
             upstream: None,
             strip_prefix: String::new(),
             body_limit: profile.body_limit(),
+            keepalive: None,
             byok: false,
             global_key: false,
             mounted: 0,
