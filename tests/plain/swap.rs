@@ -267,3 +267,17 @@ fn a_call_has_one_id_on_both_sides() {
             .is_some()
     );
 }
+
+/// A reload sends the next call elsewhere; a call that runs stays where it is.
+#[test]
+fn a_reload_moves_the_next_call() {
+    let (first, second) = (Upstream::plain(), Upstream::plain());
+    let gate = Gate::before(&first);
+    let (a, _) = gate.two_rollouts();
+    let mut connection = gate.connect();
+    let headers = [("x-api-key", a.as_str())];
+    assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
+    gate.proxy.reload(&Maker::before(&second).settings);
+    assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
+    assert_eq!((first.seen().len(), second.seen().len()), (1, 1));
+}

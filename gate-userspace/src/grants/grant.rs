@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::{
     client::{Client, Credential, Kind},
@@ -100,7 +100,7 @@ impl Grant {
     /// Says which of them does not.
     pub fn live(&self, now: Stamp) -> Result<(), Dead> {
         let is_over = |until: Option<Stamp>| until.is_some_and(|until| until <= now);
-        let client = self.client.record();
+        let client = self.client.peek();
         if self.dead.load(Ordering::Acquire) {
             Err(Dead::Revoked)
         } else if is_over(self.expires)
@@ -108,7 +108,7 @@ impl Grant {
             || self
                 .rollout
                 .as_ref()
-                .is_some_and(|rollout| is_over(rollout.record().expires))
+                .is_some_and(|rollout| is_over(rollout.peek().expires))
         {
             Err(Dead::Expired)
         } else if client.enabled {
@@ -120,9 +120,9 @@ impl Grant {
 
     /// Whether a caller at `peer` may use this token: unbound, or from one of its sources.
     pub fn admits(&self, peer: Peer, host: &HostName) -> bool {
-        let client = self.client.record();
+        let client = self.client.peek();
         match &self.rollout {
-            Some(rollout) => is_admitted(effective(&rollout.record(), &client), peer, host),
+            Some(rollout) => is_admitted(effective(&rollout.peek(), &client), peer, host),
             None => is_admitted(&client.sources, peer, host),
         }
     }
@@ -132,8 +132,8 @@ impl Grant {
         let rollout = self
             .rollout
             .as_ref()
-            .and_then(|rollout| rollout.record().expires);
-        [self.expires, self.client.record().expires, rollout]
+            .and_then(|rollout| rollout.peek().expires);
+        [self.expires, self.client.peek().expires, rollout]
             .into_iter()
             .flatten()
             .min()
@@ -155,6 +155,11 @@ impl ClientGrant {
     pub fn record(&self) -> Arc<Client> {
         self.record.load_full()
     }
+
+    /// As [`Self::record`], for a moment: cores that read the same client do not meet in its count.
+    pub(crate) fn peek(&self) -> Guard<Arc<Client>> {
+        self.record.load()
+    }
 }
 
 impl RolloutGrant {
@@ -173,6 +178,11 @@ impl RolloutGrant {
 
     pub fn record(&self) -> Arc<Rollout> {
         self.record.load_full()
+    }
+
+    /// As [`Self::record`], for a moment.
+    pub(crate) fn peek(&self) -> Guard<Arc<Rollout>> {
+        self.record.load()
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn write(record: &Record, end: End) {
         return;
     }
     let grant = record.grant.as_ref();
-    let client = grant.map(|grant| grant.client.record());
+    let client = grant.map(|grant| grant.client.peek());
     let (kind, reason) = record
         .refused
         .as_ref()

@@ -29,7 +29,7 @@ use crate::{
     fault::{Denied, Stop},
     grants::Grant,
     ident::RolloutId,
-    profile::Profile,
+    profile::{self, Profile},
     secret::Look,
 };
 
@@ -52,7 +52,7 @@ impl Call {
             exchange: Exchange::begin(caller, request.method(), id.clone()),
             id,
             uri: request.uri().clone(),
-            profile: caller.worker.proxy.routes.nowhere().profile,
+            profile: profile::unrouted(),
             tail_at: 0,
             keepalive: None,
             origin: Origin::None,

@@ -76,10 +76,6 @@ impl Routes {
             tail_at: 0,
         }))
     }
-
-    pub(crate) fn nowhere(&self) -> &Route {
-        &self.nowhere
-    }
 }
 
 impl Route {
@@ -113,7 +109,7 @@ impl Route {
     }
 
     fn nowhere() -> Self {
-        let profile = profile::of(settings::ProfileName::Plain);
+        let profile = profile::unrouted();
         Self {
             segments: Vec::new(),
             profile,

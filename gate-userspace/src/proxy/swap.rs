@@ -54,7 +54,7 @@ pub(crate) struct Way<'a> {
     pub(crate) keyring: &'a Keyring,
     /// The peer's address as a header value.
     pub(crate) forwarded_for: &'a HeaderValue,
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: HeaderValue,
     /// Whether the caller wants a WebSocket.
     pub(crate) upgrades: bool,
     /// The body's key, where the profile reads it.
@@ -224,12 +224,12 @@ fn key(known: &Known, way: &Way<'_>) -> Result<(Option<HeaderValue>, Auth), Faul
         return open(token_owner(grant.token), sealed);
     }
     if let Some(rollout) = &known.rollout {
-        let record = rollout.record();
+        let record = rollout.peek();
         if let Some(sealed) = &record.key {
             return open(rollout_owner(rollout.serial), sealed);
         }
     }
-    let client = grant.client.record();
+    let client = grant.client.peek();
     if let Some(sealed) = &client.key {
         return open(client_owner(grant.client.id), sealed);
     }

@@ -22,7 +22,6 @@ use tokio::{
 };
 
 use super::{
-    backend::Backend,
     body::Body,
     call::Call,
     end::{End, Exchange},
@@ -32,8 +31,10 @@ use super::{
     live::{Cut, Line},
     respond,
     socket::{Ending, Socket},
+    swap::Way,
     upstream::{Answer, Lease},
 };
+use crate::fault::{Fault, Stop};
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
@@ -66,7 +67,14 @@ pub(crate) fn ask(headers: &mut HeaderMap) {
 }
 
 /// The upstream agreed: the caller is told, and the connection keeps what comes next.
-pub(crate) fn agree(mut answer: Answer, call: &mut Call, backend: &Backend) -> Response<Body> {
+pub(crate) fn agree(
+    mut answer: Answer,
+    call: &mut Call,
+    way: &Way<'_>,
+) -> Result<Response<Body>, Stop> {
+    if !way.upgrades {
+        return Err(Fault::NotAsked.into());
+    }
     let upstream = hyper::upgrade::on(&mut answer.response);
     let (mut parts, _) = answer.response.into_parts();
     hop::strip(&mut parts.headers);
@@ -77,9 +85,9 @@ pub(crate) fn agree(mut answer: Answer, call: &mut Call, backend: &Backend) -> R
         upstream,
         _lease: answer.lease,
         exchange,
-        idle_timeout: backend.idle_timeout,
+        idle_timeout: way.backend.idle_timeout,
     });
-    Response::from_parts(parts, Body::Whole(Bytes::new()))
+    Ok(Response::from_parts(parts, Body::Whole(Bytes::new())))
 }
 
 /// What both directions know of each other.
