@@ -253,6 +253,7 @@ impl Route {
             upstream,
             strip_prefix: String::new(),
             body_limit: None,
+            keepalive: None,
             byok: false,
             global_key: false,
         }

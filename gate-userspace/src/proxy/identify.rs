@@ -49,7 +49,7 @@ pub(crate) fn permit(
     admit::permit(&proxy.grants, &grant, presented, ask)
 }
 
-fn known(proxy: &Proxy, presented: &Presented) -> Result<Arc<Grant>, Denied> {
+pub(crate) fn known(proxy: &Proxy, presented: &Presented) -> Result<Arc<Grant>, Denied> {
     let (grant, look) = match &presented.credential {
         // The table found it by this digest; comparing once more, in constant time, costs nothing
         // and keeps the guarantee out of the table's hands.
