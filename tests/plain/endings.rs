@@ -132,6 +132,20 @@ fn an_idle_connection_of_a_dead_token_is_closed() {
     );
 }
 
+/// Nor is an ending held up by a caller that has its answer and does not close.
+#[test]
+fn a_caller_that_stays_after_its_answer_is_reset() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let (a, _) = gate.two_rollouts();
+    let mut connection = gate.connect();
+    let headers = [("x-api-key", a.as_str()), ("connection", "close")];
+    assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
+    assert_eq!(connection.rest(), (Vec::new(), false));
+    assert_eq!(gate.close("A").connections, 1);
+    assert!(connection.stream.take_error().unwrap().is_some(), "a reset");
+}
+
 /// A connection belongs to the token that it carried last.
 #[test]
 fn a_shared_connection_follows_its_last_token() {

@@ -155,22 +155,29 @@ pub(crate) async fn serve(
     if let (Some(tunnel), Ending::Orderly) = (tunnel, ending) {
         ending = tunnel.run(&socket, &line, FLUSH).await;
     }
-    if let Some(status) = socket.pace.withheld() {
+    let refusal = socket.pace.withheld().map(|status| {
         let stop = Stop::Fault(match status {
             Status::Bad => Fault::BadRequest("this is no HTTP request"),
             Status::TooLarge => Fault::HeadTooLarge,
         });
-        let words = respond::raw(&worker, &stop);
-        socket.say(&words, LINGER).await;
-    }
+        respond::raw(&worker, &stop)
+    });
     match ending {
         Ending::Ordered { is_flushed: true } => {
-            let _until_then = timeout(FLUSH, socket.linger()).await;
+            let _until_then = timeout(FLUSH, socket.leave(refusal)).await;
             socket.reset();
         }
         Ending::Ordered { is_flushed: false } | Ending::Reset => socket.reset(),
         Ending::Orderly => {
-            let _until_then = timeout(LINGER, socket.linger()).await;
+            let mut leave = pin!(socket.leave(refusal));
+            select! { biased;
+                _why = line.ordered() => {
+                    // Who ordered it waits, so the caller's time is over; its answer's is not quite.
+                    let _until_then = timeout(FLUSH, leave).await;
+                    socket.reset();
+                }
+                _until_then = timeout(LINGER, leave.as_mut()) => {}
+            }
         }
     }
     drop(socket);
