@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use super::{
+    field::Field,
     head::Head,
     kinds,
     present::{Credential, Presented},
     route::Matched,
+    stray,
 };
 use crate::{
     client::{Kind, Reach},
@@ -164,13 +166,21 @@ pub(crate) fn unnamed(
 
 /// What `audit` makes of a call without a known credential. Only absent and foreign ones pass: what
 /// looks like a gate's token was revoked, mistyped or meant for another gate.
-pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied> {
+///
+/// Nor does a call pass that would carry a token of this gate where nobody looked for it.
+pub(crate) fn audited(
+    grants: &Grants,
+    denied: Denied,
+    ask: &Ask<'_>,
+    field: Option<&Field>,
+) -> Result<Permit, Denied> {
     let is_unknown = match denied {
         Denied::NoCredential
         | Denied::Unknown(Look::Foreign | Look::Placeholder | Look::ProviderKey) => true,
         Denied::Unknown(Look::Gate(_) | Look::Mistyped)
         | Denied::Malformed
         | Denied::TwoCredentials
+        | Denied::Misplaced
         | Denied::Revoked
         | Denied::Expired
         | Denied::Disabled
@@ -188,10 +198,12 @@ pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied>
         | Denied::TooFast { .. }
         | Denied::TooMany => false,
     };
-    if is_unknown && grants.mode() == Mode::Audit {
-        Ok(Permit(Whom::Stranger))
-    } else {
+    if !is_unknown || grants.mode() != Mode::Audit {
         Err(denied)
+    } else if stray::is_in(grants, ask, field) {
+        Err(Denied::Misplaced)
+    } else {
+        Ok(Permit(Whom::Stranger))
     }
 }
 

@@ -31,17 +31,18 @@ pub(crate) fn permit(
     call: &mut Call,
 ) -> Result<Permit, Denied> {
     let proxy = &*bearer.caller.worker.proxy;
+    let audited = |denied| admit::audited(&proxy.grants, denied, ask, bearer.field);
     let presented = match plan.present(ask, bearer.field, bearer.delegated) {
         Ok(presented) => presented,
-        Err(denied) => return admit::audited(&proxy.grants, denied),
+        Err(denied) => return audited(denied),
     };
     let internal = plan.apollo_internal.as_ref();
     if let Some(permit) = admit::unnamed(&presented.credential, internal, ask.peer) {
-        return permit.or_else(|denied| admit::audited(&proxy.grants, denied));
+        return permit.or_else(audited);
     }
     let grant = match known(proxy, &presented) {
         Ok(grant) => grant,
-        Err(denied) => return admit::audited(&proxy.grants, denied),
+        Err(denied) => return audited(denied),
     };
     let others = admit::also_ends_with(&proxy.grants, &grant, ask);
     bearer.caller.hold.borrow_mut().under(&grant, &others);
