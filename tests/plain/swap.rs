@@ -150,6 +150,32 @@ fn a_callers_own_credential_is_kept() {
     assert!(!upstream.everything().contains(&token));
 }
 
+/// What is kept may look like anything, but not like another token of this gate.
+#[test]
+fn only_the_callers_own_is_kept() {
+    let upstream = Upstream::plain();
+    let gate = Maker::before(&upstream)
+        .set(|settings| settings.upstreams[0].credential = CredentialMode::Keep)
+        .start();
+    let (token, other) = (gate.client(1, |_| {}), gate.client(2, |_| {}));
+    for own in ["Token abc", "Basic eDp5", "AWS4-HMAC-SHA256 Credential=x"] {
+        let headers = [("x-gate-token", token.as_str()), ("authorization", own)];
+        assert_eq!(gate.call("GET", "/v1/models", &headers, "").status, 200);
+        assert_eq!(upstream.last().all("authorization"), [own]);
+    }
+    let seen = upstream.seen().len();
+    let bearer = format!("Bearer {other}");
+    for own in [
+        ("authorization", bearer.as_str()),
+        ("x-api-key", &other),
+        ("api-key", &other),
+    ] {
+        let headers = [("x-gate-token", token.as_str()), own];
+        assert_eq!(gate.call("GET", "/v1/models", &headers, "").status, 401);
+    }
+    assert_eq!(upstream.seen().len(), seen);
+}
+
 #[test]
 fn keys_are_presented_as_the_upstream_wants() {
     for (present_as, name, value) in [

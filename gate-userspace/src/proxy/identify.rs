@@ -12,6 +12,7 @@ use super::{
     field::Field,
     plan::Plan,
     present::{Credential, Presented},
+    stray,
 };
 use crate::{fault::Denied, grants::Grant, ident::TokenId, secret::Look};
 
@@ -44,6 +45,9 @@ pub(crate) fn permit(
         Ok(grant) => grant,
         Err(denied) => return audited(denied),
     };
+    if stray::is_kept(&proxy.grants, ask, &presented) {
+        return Err(Denied::TwoCredentials);
+    }
     let others = admit::also_ends_with(&proxy.grants, &grant, ask);
     bearer.caller.hold.borrow_mut().under(&grant, &others);
     call.is_of(&grant);

@@ -4,11 +4,12 @@
 //! header that nobody reads leaves as well. Does not search bodies beside the key field.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::HeaderValue;
+use http::{HeaderValue, header};
 
 use super::{
     admit::Ask,
     field::{self, Field},
+    present::{API_KEY, AZURE_KEY, Credential, Own, Presented},
 };
 use crate::{
     grants::Grants,
@@ -36,6 +37,24 @@ pub(super) fn is_in(grants: &Grants, ask: &Ask<'_>, field: Option<&Field>) -> bo
         || target.is_some_and(has_form)
         || (ask.head.headers.values())
             .any(|value| any_of(value, is_ours) || has_form(value.as_bytes()))
+}
+
+/// Whether what stays of a known caller's own credential is another token of this gate.
+pub(super) fn is_kept(grants: &Grants, ask: &Ask<'_>, presented: &Presented) -> bool {
+    if presented.own == Own::Goes {
+        return false;
+    }
+    let is_other = |text: &[u8]| {
+        let is_same = |shown: &Shown| match &presented.credential {
+            Credential::Token(ours) => ours.digest == shown.digest,
+            Credential::Delegated(_) | Credential::Internal(_) | Credential::None => false,
+        };
+        let other = Shown::read(text).filter(|shown| !is_same(shown));
+        other.is_some_and(|other| is_known(grants, &other))
+    };
+    let carriers = [header::AUTHORIZATION, API_KEY, AZURE_KEY];
+    let mut values = (carriers.iter()).flat_map(|name| ask.head.headers.get_all(name));
+    values.any(|value| any_of(value, is_other))
 }
 
 fn is_known(grants: &Grants, shown: &Shown) -> bool {
