@@ -9,7 +9,7 @@ use gate_userspace::{
 };
 
 use crate::support::{
-    Gate, Maker, Upstream, adopt, begin, chunk, mint, request, respond, wait_for_close,
+    Gate, Maker, Upstream, adopt, begin, chunk, client_id, mint, request, respond, wait_for_close,
 };
 
 const CHAT: &str = "/v1/chat/completions";
@@ -257,6 +257,30 @@ fn audit_never_passes_a_token_of_this_gate() {
     let token = gate.client(1, |_| {});
     assert_eq!(gate.bearer(&token, "GET", "/v1/models").status, 401);
     assert!(upstream.seen().is_empty(), "{}", upstream.everything());
+}
+
+/// Acceptance 111: a token that another system made is unknown again when it has ended, and is not
+/// taken for a stranger's.
+#[test]
+fn audit_remembers_ended_tokens() {
+    let upstream = Upstream::plain();
+    let gate = audit(&upstream, CredentialMode::Replace);
+    let secret = "0123456789abcdef0123456789abcdef";
+    let add = || {
+        gate.client(1, |client| {
+            client.tokens = vec![adopt(Kind::Client, secret)];
+        });
+    };
+    add();
+    assert_eq!(gate.bearer(secret, "GET", "/v1/models").status, 200);
+    let seen = upstream.seen().len();
+    gate.grants.drop_client(client_id(1));
+    assert_eq!(gate.bearer(secret, "GET", "/v1/models").status, 401);
+    let hidden = [("api-key", secret)];
+    assert_eq!(gate.call("GET", "/v1/models", &hidden, "").status, 401);
+    assert_eq!(upstream.seen().len(), seen);
+    add();
+    assert_eq!(gate.bearer(secret, "GET", "/v1/models").status, 200);
 }
 
 /// Acceptance 157: what the common mistakes look like is counted.

@@ -66,5 +66,11 @@ pub(crate) fn known(proxy: &Proxy, presented: &Presented) -> Result<Arc<Grant>, 
         Credential::Delegated(id) => (proxy.grants.find_id(*id), Look::Gate(*id)),
         Credential::Internal(_) | Credential::None => (None, Look::Foreign),
     };
-    grant.ok_or(Denied::Unknown(look))
+    grant.ok_or_else(|| match &presented.credential {
+        Credential::Token(shown) if proxy.grants.is_ended(&shown.digest) => Denied::Revoked,
+        Credential::Token(_)
+        | Credential::Delegated(_)
+        | Credential::Internal(_)
+        | Credential::None => Denied::Unknown(look),
+    })
 }

@@ -58,7 +58,7 @@ pub(super) fn is_kept(grants: &Grants, ask: &Ask<'_>, presented: &Presented) -> 
 }
 
 fn is_known(grants: &Grants, shown: &Shown) -> bool {
-    grants.find(&shown.digest).is_some()
+    grants.find(&shown.digest).is_some() || grants.is_ended(&shown.digest)
 }
 
 /// Whether something of our own form stands anywhere in it.
