@@ -106,6 +106,11 @@ impl Grants {
         self.listed.contains(address)
     }
 
+    /// Moves with every change of that list. The revision does not: the store may not know yet.
+    pub(crate) fn list_changes(&self) -> u64 {
+        self.listed.changes()
+    }
+
     pub fn host(&self) -> &HostName {
         &self.host
     }

@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     fault::{Denied, Fault, Stop},
-    ident::{Revision, TokenId},
+    ident::TokenId,
     secret::Look,
     settings::{ListenSources, Mode},
     source::Peer,
@@ -55,8 +55,8 @@ pub(crate) struct Caller {
     address: Option<IpAddr>,
     /// Whose process is at the other end of a Unix socket.
     uid: Option<u32>,
-    /// The revision at which the address was last found on the list.
-    listed_at: Cell<Option<Revision>>,
+    /// The change of the list at which the address was last found on it.
+    listed_at: Cell<Option<u64>>,
     /// What was agreed on in place of HTTP.
     pub(crate) tunnel: RefCell<Option<Tunnel>>,
     pace: Rc<Pace>,
@@ -92,12 +92,16 @@ impl Caller {
             return Ok(());
         };
         let grants = &self.worker.proxy.grants;
-        let revision = grants.revision();
-        if self.door.sources == ListenSources::Any || self.listed_at.get() == Some(revision) {
+        // Read before the list, so that a change in between is looked up once more.
+        let change = grants.list_changes();
+        if self.door.sources == ListenSources::Any || self.listed_at.get() == Some(change) {
             return Ok(());
         }
-        if grants.mode() == Mode::Audit || grants.lists(address) {
-            self.listed_at.set(Some(revision));
+        if grants.lists(address) {
+            self.listed_at.set(Some(change));
+            return Ok(());
+        }
+        if grants.mode() == Mode::Audit {
             return Ok(());
         }
         Err(Denied::Unlisted)
