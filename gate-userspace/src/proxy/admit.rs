@@ -231,6 +231,9 @@ fn rollout_of(
     ask: &Ask<'_>,
 ) -> Result<Option<Arc<RolloutGrant>>, Denied> {
     let reach = grant.client.peek().reach;
+    if ask.matched.rollout.is_none() && ask.matched.route.profile.names_rollout() {
+        return Err(Denied::WrongKind);
+    }
     match (&grant.rollout, &ask.matched.rollout) {
         (Some(own), Some(id)) if own.id != *id => Err(Denied::WrongRollout),
         (Some(own), _) => Ok(Some(Arc::clone(own))),
