@@ -9,7 +9,7 @@ use super::{
     field::Field,
     head::Head,
     kinds,
-    present::{Credential, Presented},
+    present::{Carriers, Credential, Presented},
     route::Matched,
     stray,
 };
@@ -96,11 +96,41 @@ impl Permit {
     /// The upstream that the rollout, or else the client, was given.
     pub(crate) fn upstream(&self) -> Option<UpstreamName> {
         let known = self.known()?;
-        let of_rollout = known.rollout.as_ref();
-        of_rollout
-            .and_then(|rollout| rollout.peek().upstream.clone())
-            .or_else(|| known.grant.client.peek().upstream.clone())
+        upstream_of(&known.grant, known.rollout.as_deref())
     }
+}
+
+fn upstream_of(grant: &Grant, rollout: Option<&RolloutGrant>) -> Option<UpstreamName> {
+    rollout
+        .and_then(|rollout| rollout.peek().upstream.clone())
+        .or_else(|| grant.client.peek().upstream.clone())
+}
+
+/// The upstream that will be a call's own, if whoever `X-Gate-Token` or a delegation names is
+/// admitted. It says nothing about that.
+pub(crate) fn own_upstream(
+    grants: &Grants,
+    ask: &Ask<'_>,
+    delegated: Option<TokenId>,
+) -> Option<UpstreamName> {
+    let grant = if let Some(id) = delegated {
+        grants.find_id(id)?
+    } else {
+        let shown = Carriers::gate_with(&ask.head.headers, None).ok()??;
+        grants.find(&shown.digest)?
+    };
+    let covered = covered(grants, &grant, ask);
+    upstream_of(
+        &grant,
+        grant.rollout.as_ref().or(covered.as_ref()).map(|r| &**r),
+    )
+}
+
+/// The rollout that the path names to a token of no rollout, if it is its client's.
+fn covered(grants: &Grants, grant: &Grant, ask: &Ask<'_>) -> Option<Arc<RolloutGrant>> {
+    let rollout = grants.rollout(ask.matched.rollout.as_ref()?)?;
+    let is_covered = grant.rollout.is_none() && rollout.client.id == grant.client.id;
+    is_covered.then_some(rollout)
 }
 
 impl Ask<'_> {

@@ -33,7 +33,7 @@ pub(crate) fn permit(
 ) -> Result<Permit, Denied> {
     let proxy = &*bearer.caller.worker.proxy;
     let audited = |denied| admit::audited(&proxy.grants, denied, ask, bearer.field);
-    let presented = match plan.present(ask, bearer.field, bearer.delegated) {
+    let presented = match plan.present(&proxy.grants, ask, bearer.field, bearer.delegated) {
         Ok(presented) => presented,
         Err(denied) => return audited(denied),
     };
