@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use gate_userspace::{
-    client::{Kind, Reach},
+    client::{Client, Kind, Reach},
     proxy::live::{Cut, Ended},
     settings::Mode,
+    source::Source,
 };
 
 use crate::support::{
-    Connection, Gate, Upstream, adopt, begin, block_on, chunk, request, wait_for_close,
+    Connection, Gate, Upstream, adopt, begin, block_on, chunk, client_id, request, wait_for_close,
 };
 
 const CHAT_A: &str = "/rollout/A/v1/chat/completions";
@@ -219,6 +220,36 @@ fn a_caller_that_does_not_read_is_reset() {
     }
     assert_eq!(gate.close("A").connections, 1);
     assert!(connection.rest().1, "a reset");
+}
+
+/// Nor does one of the rollout's own sources that goes, or of the client's that does not count there.
+#[test]
+fn a_covering_token_is_bound_as_its_rollout_is() {
+    let upstream = endless();
+    let gate = Gate::before(&upstream);
+    let secret = "0123456789abcdef0123456789abcdef";
+    let (lo, other) = (gate.source("lo"), gate.source("10.0.0.5"));
+    let both = vec![lo.clone(), other.clone()];
+    let token = adopt(Kind::Client, secret);
+    let covering = |client: &mut Client, sources: &[Source]| {
+        client.reach = Reach::CoversRollouts;
+        client.tokens = vec![token.clone()];
+        client.sources = sources.to_vec();
+    };
+    gate.client(1, |client| covering(client, &both));
+    gate.rollout("A", 1, |rollout| rollout.sources = both.clone());
+    let mut of_a = stream(&gate, secret, CHAT_A);
+    let grant = gate.grants.client(client_id(1)).unwrap();
+    let mut client = Client::clone(&grant.record());
+    covering(&mut client, std::slice::from_ref(&other));
+    let effects = gate.grants.put_client(client);
+    assert_eq!(effects.narrowed.len(), 1);
+    let narrow = |tokens| block_on(gate.live.narrow(tokens, gate.grants.host()));
+    assert_eq!(narrow(&effects.narrowed), Ended::default());
+    let effects = gate.change("A", |rollout| rollout.sources = vec![other]);
+    assert_eq!(narrow(&effects.narrowed).streams, 1);
+    let text = String::from_utf8(of_a.chunk().unwrap()).unwrap();
+    assert!(text.contains("REVOKED"), "{text}");
 }
 
 #[test]

@@ -127,7 +127,7 @@ pub(crate) fn own_upstream(
 }
 
 /// The rollout that the path names to a token of no rollout, if it is its client's.
-fn covered(grants: &Grants, grant: &Grant, ask: &Ask<'_>) -> Option<Arc<RolloutGrant>> {
+pub(crate) fn covered(grants: &Grants, grant: &Grant, ask: &Ask<'_>) -> Option<Arc<RolloutGrant>> {
     let rollout = grants.rollout(ask.matched.rollout.as_ref()?)?;
     let is_covered = grant.rollout.is_none() && rollout.client.id == grant.client.id;
     is_covered.then_some(rollout)
@@ -318,18 +318,9 @@ fn source(
     ask: &Ask<'_>,
 ) -> Result<(), Denied> {
     let is_admitted = match rollout {
-        // A covering token in a rollout with sources of its own: those replace the client's. A
-        // service is no part of the rollout and keeps its client's.
-        Some(rollout)
-            if ask.matched.rollout.is_some()
-                && grant.rollout.is_none()
-                && !rollout.peek().sources.is_empty() =>
-        {
-            rollout
-                .peek()
-                .sources
-                .iter()
-                .any(|source| source.admits(ask.peer, grants.host()))
+        // A service is no part of the rollout and keeps its client's sources.
+        Some(rollout) if ask.matched.rollout.is_some() && grant.rollout.is_none() => {
+            grant.admits_in(rollout, ask.peer, grants.host())
         }
         _ => grant.admits(ask.peer, grants.host()),
     };

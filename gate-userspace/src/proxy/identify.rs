@@ -49,7 +49,10 @@ pub(crate) fn permit(
         return Err(Denied::TwoCredentials);
     }
     let others = admit::also_ends_with(&proxy.grants, &grant, ask);
-    bearer.caller.hold.borrow_mut().under(&grant, &others);
+    let covered = admit::covered(&proxy.grants, &grant, ask);
+    let mut hold = bearer.caller.hold.borrow_mut();
+    hold.under(&grant, &others, covered.as_ref());
+    drop(hold);
     call.is_of(&grant);
     admit::permit(&proxy.grants, &grant, presented, ask)
 }
