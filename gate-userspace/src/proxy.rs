@@ -4,7 +4,7 @@
 //! asks for it: `Presented -> Permit -> Outbound`; only an `Outbound` can be sent. What a peer can
 //! influence is neither indexed nor sliced here.
 
-#![warn(clippy::indexing_slicing, clippy::string_slice)]
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod listen;
 mod desk;
@@ -41,6 +41,7 @@ mod respond;
 mod call;
 mod end;
 mod access;
+pub mod mistakes;
 pub mod counters;
 mod explain;
 
@@ -71,6 +72,7 @@ use self::{
     identify::Bearer,
     limit::Limits,
     live::{Line, Live},
+    mistakes::{Mistake, Mistakes},
     plan::{Current, Plan},
     request_id::{Ids, REQUEST_ID},
     swap::Way,
@@ -96,6 +98,7 @@ pub struct Proxy {
     throttle: Throttle,
     crowd: Crowd,
     counters: Counters,
+    mistakes: Mistakes,
     is_draining: AtomicBool,
 }
 
@@ -216,6 +219,7 @@ impl Proxy {
             throttle: Throttle::new(limits.failed_auth),
             crowd: Crowd::new(limits.connections, limits.connections_per_source),
             counters: Counters::default(),
+            mistakes: Mistakes::default(),
             is_draining: AtomicBool::new(false),
             limits,
         })
@@ -237,6 +241,11 @@ impl Proxy {
 
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What callers commonly do wrong, the most frequent first.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        self.mistakes.list()
     }
 
     fn is_serving(&self) -> Result<(), Fault> {

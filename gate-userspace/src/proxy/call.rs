@@ -17,6 +17,7 @@ use super::{
     counters::Count,
     end::{End, Exchange, Record},
     limit::Slot,
+    mistakes,
     origin::Origin,
     present::Credential,
     respond,
@@ -30,7 +31,6 @@ use crate::{
     grants::Grant,
     ident::RolloutId,
     profile::{self, Profile},
-    secret::Look,
 };
 
 pub(crate) struct Call {
@@ -177,19 +177,21 @@ impl Call {
         if !denied.is_failed_authentication() {
             return stop;
         }
-        let row = &self.caller.worker.row;
-        if let Denied::Unknown(look) = denied
-            && let Some(count) = mistake(look)
-        {
-            row.add(count);
-        }
-        if denied == Denied::WrongSource {
-            row.add(Count::WrongSource);
+        let what = if let Denied::Unknown(look) = denied {
+            mistakes::of_look(look)
+        } else {
+            (denied == Denied::WrongSource).then_some(Count::WrongSource)
+        };
+        if what == Some(Count::WrongSource) {
             self.exchange.note(|record| alarm(record));
         }
-        let proxy = &self.caller.worker.proxy;
-        let now = proxy.clock.now();
-        Stop::Denied(proxy.throttle.failed(denied, self.caller.peer, now))
+        let (worker, peer) = (&self.caller.worker, self.caller.peer);
+        let (proxy, now) = (&worker.proxy, worker.proxy.clock.now());
+        if let Some(what) = what {
+            worker.row.add(what);
+            proxy.mistakes.note(what, peer, now);
+        }
+        Stop::Denied(proxy.throttle.failed(denied, peer, now))
     }
 }
 
@@ -210,15 +212,4 @@ fn alarm(record: &Record) {
         bound = bound.join(" "),
         "a bound token was presented from elsewhere"
     );
-}
-
-/// The common mistake that an unknown credential shows.
-fn mistake(look: Look) -> Option<Count> {
-    match look {
-        Look::Gate(_) => Some(Count::ForeignGate),
-        Look::Mistyped => Some(Count::Mistyped),
-        Look::Placeholder => Some(Count::Placeholder),
-        Look::ProviderKey => Some(Count::ProviderKey),
-        Look::Foreign => None,
-    }
 }

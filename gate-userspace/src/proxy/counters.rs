@@ -20,7 +20,7 @@ pub(crate) struct Row {
 }
 
 /// What is counted beside the types of refusals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Count {
     /// Connections that were let in.
     Accepted,

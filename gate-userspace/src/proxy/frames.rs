@@ -60,15 +60,15 @@ mod tests {
     #[test]
     fn frames_end_where_their_length_says() {
         let long = [&[0x82, 126, 1, 0][..], &[7; 256]].concat();
-        let longer = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &[7; 65536]].concat();
+        let longer = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], &vec![7; 65536]].concat();
         let masked = [&[0x81, 0x82, 1, 2, 3, 4][..], &[7; 2]].concat();
         for frame in [&[0x81, 0][..], &[0x81, 2, 7, 7], &long, &longer, &masked] {
             let mut frames = Frames::default();
             let (last, before) = frame.split_last().unwrap();
-            before.iter().for_each(|byte| {
+            for byte in before {
                 frames.look(&[*byte]);
                 assert!(!frames.is_between());
-            });
+            }
             frames.look(&[*last]);
             assert!(frames.is_between());
             frames.look(frame);
