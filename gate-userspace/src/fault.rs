@@ -24,6 +24,8 @@ pub enum Denied {
     Malformed,
     #[error("two different credentials")]
     TwoCredentials,
+    #[error("a token of this gate stands where none is read")]
+    Misplaced,
     #[error("the token is unknown")]
     Unknown(Look),
     #[error("the token is revoked")]
@@ -158,6 +160,7 @@ impl Denied {
             Self::NoCredential
             | Self::Malformed
             | Self::TwoCredentials
+            | Self::Misplaced
             | Self::Unknown(_)
             | Self::Revoked
             | Self::Expired

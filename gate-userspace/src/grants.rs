@@ -35,6 +35,8 @@ pub struct Grants {
     /// For delegation: the one way to a grant without its token.
     by_id: papaya::HashMap<TokenId, Arc<Grant>>,
     rollouts: papaya::HashMap<RolloutId, Arc<RolloutGrant>>,
+    /// Tokens that ended while `audit` may ask: it would take some of them for a stranger's.
+    ended: papaya::HashSet<Digest>,
     listed: Listed,
     book: Mutex<Book>,
     revision: AtomicU64,
@@ -70,6 +72,7 @@ impl Grants {
             tokens: papaya::HashMap::new(),
             by_id: papaya::HashMap::new(),
             rollouts: papaya::HashMap::new(),
+            ended: papaya::HashSet::new(),
             listed: Listed::default(),
             book: Mutex::default(),
             revision: AtomicU64::new(0),
@@ -81,6 +84,11 @@ impl Grants {
     /// The grant of a token, dead or alive as its caller must still ask it.
     pub fn find(&self, digest: &Digest) -> Option<Arc<Grant>> {
         self.tokens.pin().get(digest).cloned()
+    }
+
+    /// Whether a token that is not here was, since this gate started. Only known where it audits.
+    pub fn is_ended(&self, digest: &Digest) -> bool {
+        self.ended.pin().contains(digest)
     }
 
     /// The grant of a token's id. Proves nothing: only for callers who were trusted otherwise.
@@ -96,6 +104,11 @@ impl Grants {
     /// Whether some live grant lists this address on this host.
     pub fn lists(&self, address: std::net::IpAddr) -> bool {
         self.listed.contains(address)
+    }
+
+    /// Moves with every change of that list. The revision does not: the store may not know yet.
+    pub(crate) fn list_changes(&self) -> u64 {
+        self.listed.changes()
     }
 
     pub fn host(&self) -> &HostName {

@@ -55,6 +55,12 @@ pub(crate) trait Profile: Sync {
     /// The calls that a token without a scope of its own may make; none listed = every call.
     fn default_scope(&self) -> &'static [(&'static str, &'static str)];
 
+    /// Whether every path says which rollout it belongs to. Where a route's prefix has no place for
+    /// that, nobody's token is good.
+    fn names_rollout(&self) -> bool {
+        false
+    }
+
     /// Bytes of a request's body when the route does not say.
     fn body_limit(&self) -> u64 {
         128 << 20

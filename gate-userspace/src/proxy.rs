@@ -23,6 +23,7 @@ pub mod live;
 mod identify;
 mod admit;
 mod kinds;
+mod stray;
 mod throttle;
 mod limit;
 mod inbound;

@@ -5,6 +5,7 @@ use gate_userspace::{
     clock::Stamp,
     rollout::Phase,
     scope::Scope,
+    settings::ProfileName,
 };
 
 use crate::support::{Gate, Maker, Upstream, adopt, mint};
@@ -181,6 +182,27 @@ fn kinds_are_good_for_their_own_paths() {
             "row {number}: {path}"
         );
     }
+}
+
+/// Acceptance 35: also where no route's prefix holds the rollout.
+#[test]
+fn a_verifiers_call_without_a_rollout_is_nobodys() {
+    let upstream = Upstream::plain();
+    let gate = Maker::before(&upstream)
+        .profile(ProfileName::Verifiers)
+        .start();
+    let (a, _) = gate.two_rollouts();
+    let secret = "0123456789abcdef0123456789abcdef";
+    gate.client(2, |client| {
+        client.reach = Reach::CoversRollouts;
+        client.tokens = vec![adopt(Kind::Client, secret)];
+    });
+    for token in [a.as_str(), secret] {
+        for path in [CHAT_A, CHAT_B, CHAT, "/x"] {
+            assert_eq!(gate.bearer(token, "POST", path).status, 401, "{path}");
+        }
+    }
+    assert!(upstream.seen().is_empty());
 }
 
 /// Default scopes, and scopes that were given.

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use gate_userspace::{
-    client::{Kind, Reach},
+    client::{Client, Kind, Reach},
     proxy::live::{Cut, Ended},
     settings::Mode,
+    source::Source,
 };
 
 use crate::support::{
-    Connection, Gate, Upstream, adopt, begin, block_on, chunk, request, wait_for_close,
+    Connection, Gate, Upstream, adopt, begin, block_on, chunk, client_id, request, wait_for_close,
 };
 
 const CHAT_A: &str = "/rollout/A/v1/chat/completions";
@@ -132,6 +133,20 @@ fn an_idle_connection_of_a_dead_token_is_closed() {
     );
 }
 
+/// Nor is an ending held up by a caller that has its answer and does not close.
+#[test]
+fn a_caller_that_stays_after_its_answer_is_reset() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let (a, _) = gate.two_rollouts();
+    let mut connection = gate.connect();
+    let headers = [("x-api-key", a.as_str()), ("connection", "close")];
+    assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
+    assert_eq!(connection.rest(), (Vec::new(), false));
+    assert_eq!(gate.close("A").connections, 1);
+    assert!(connection.stream.take_error().unwrap().is_some(), "a reset");
+}
+
 /// A connection belongs to the token that it carried last.
 #[test]
 fn a_shared_connection_follows_its_last_token() {
@@ -201,10 +216,41 @@ fn a_caller_that_does_not_read_is_reset() {
             break;
         }
         before = now;
+        // why: it must be still for a while before it counts as stuck.
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(gate.close("A").connections, 1);
     assert!(connection.rest().1, "a reset");
+}
+
+/// Nor does one of the rollout's own sources that goes, or of the client's that does not count there.
+#[test]
+fn a_covering_token_is_bound_as_its_rollout_is() {
+    let upstream = endless();
+    let gate = Gate::before(&upstream);
+    let secret = "0123456789abcdef0123456789abcdef";
+    let (lo, other) = (gate.source("lo"), gate.source("10.0.0.5"));
+    let both = vec![lo.clone(), other.clone()];
+    let token = adopt(Kind::Client, secret);
+    let covering = |client: &mut Client, sources: &[Source]| {
+        client.reach = Reach::CoversRollouts;
+        client.tokens = vec![token.clone()];
+        client.sources = sources.to_vec();
+    };
+    gate.client(1, |client| covering(client, &both));
+    gate.rollout("A", 1, |rollout| rollout.sources = both.clone());
+    let mut of_a = stream(&gate, secret, CHAT_A);
+    let grant = gate.grants.client(client_id(1)).unwrap();
+    let mut client = Client::clone(&grant.record());
+    covering(&mut client, std::slice::from_ref(&other));
+    let effects = gate.grants.put_client(client);
+    assert_eq!(effects.narrowed.len(), 1);
+    let narrow = |tokens| block_on(gate.live.narrow(tokens, gate.grants.host()));
+    assert_eq!(narrow(&effects.narrowed), Ended::default());
+    let effects = gate.change("A", |rollout| rollout.sources = vec![other]);
+    assert_eq!(narrow(&effects.narrowed).streams, 1);
+    let text = String::from_utf8(of_a.chunk().unwrap()).unwrap();
+    assert!(text.contains("REVOKED"), "{text}");
 }
 
 #[test]
@@ -320,6 +366,7 @@ fn a_revocation_leaves_nothing_running() {
         if round % 2 == 0 {
             std::thread::yield_now();
         } else {
+            // why: another moment of the call each round.
             std::thread::sleep(Duration::from_micros(300 * round));
         }
         gate.close("A");

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use gate_userspace::{
+    client::Kind,
     proxy::counters::Count,
-    settings::{FailedAuth, Mode},
+    settings::{CredentialMode, FailedAuth, Mode},
 };
 
-use crate::support::{Gate, Maker, Upstream, begin, chunk, mint, request, respond, wait_for_close};
+use crate::support::{
+    Gate, Maker, Upstream, adopt, begin, chunk, client_id, mint, request, respond, wait_for_close,
+};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -219,12 +222,73 @@ fn audit_relaxes_unknown_credentials_only() {
     assert_eq!(upstream.seen().len(), before);
 }
 
+/// Acceptance 58: where the caller's own goes upstream as it came, no token of this gate does.
+#[test]
+fn audit_never_passes_a_token_of_this_gate() {
+    /// `me:` and the adopted token.
+    const BASIC: &str = "bWU6MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let adopted = "0123456789abcdef0123456789abcdef";
+    for mode in [CredentialMode::Keep, CredentialMode::Replace] {
+        let upstream = Upstream::plain();
+        let gate = audit(&upstream, mode);
+        let (a, _) = gate.two_rollouts();
+        gate.client(2, |client| {
+            client.tokens = vec![adopt(Kind::Client, adopted)];
+        });
+        for (name, value) in [
+            ("api-key", a.clone()),
+            ("api-key", adopted.to_owned()),
+            ("api-key", format!("{a}x")),
+            ("x-goog-api-key", adopted.to_owned()),
+            ("authorization", format!("Token {a}")),
+            ("authorization", format!("Basic {BASIC}")),
+        ] {
+            let reply = gate.call("GET", "/v1/models", &[(name, &value)], "");
+            assert_eq!(reply.status, 401, "{mode:?} {name} {value}");
+        }
+        let query = format!("/v1/models?api_key={adopted}");
+        assert_eq!(gate.call("GET", &query, &[], "").status, 401, "{mode:?}");
+        let beside = [("authorization", "Bearer sk-own"), ("api-key", adopted)];
+        assert_eq!(gate.call("GET", "/v1/models", &beside, "").status, 401);
+        assert!(upstream.seen().is_empty(), "{}", upstream.everything());
+    }
+    let upstream = Upstream::plain();
+    let gate = audit(&upstream, CredentialMode::Keep);
+    let token = gate.client(1, |_| {});
+    assert_eq!(gate.bearer(&token, "GET", "/v1/models").status, 401);
+    assert!(upstream.seen().is_empty(), "{}", upstream.everything());
+}
+
+/// Acceptance 111: a token that another system made is unknown again when it has ended, and is not
+/// taken for a stranger's.
+#[test]
+fn audit_remembers_ended_tokens() {
+    let upstream = Upstream::plain();
+    let gate = audit(&upstream, CredentialMode::Replace);
+    let secret = "0123456789abcdef0123456789abcdef";
+    let add = || {
+        gate.client(1, |client| {
+            client.tokens = vec![adopt(Kind::Client, secret)];
+        });
+    };
+    add();
+    assert_eq!(gate.bearer(secret, "GET", "/v1/models").status, 200);
+    let seen = upstream.seen().len();
+    gate.grants.drop_client(client_id(1));
+    assert_eq!(gate.bearer(secret, "GET", "/v1/models").status, 401);
+    let hidden = [("api-key", secret)];
+    assert_eq!(gate.call("GET", "/v1/models", &hidden, "").status, 401);
+    assert_eq!(upstream.seen().len(), seen);
+    add();
+    assert_eq!(gate.bearer(secret, "GET", "/v1/models").status, 200);
+}
+
 /// Acceptance 157: what the common mistakes look like is counted.
 #[test]
 fn mistakes_are_counted_by_their_look() {
     let upstream = Upstream::plain();
     let gate = Gate::before(&upstream);
-    let (_, foreign) = mint(gate_userspace::client::Kind::Client);
+    let (_, foreign) = mint(Kind::Client);
     for (token, count) in [
         ("intercepted", Count::Placeholder),
         ("sk-ant-0123456789", Count::ProviderKey),
@@ -263,12 +327,20 @@ fn a_web_page_in_place_of_an_answer_is_counted() {
 fn an_admitted_call_is_a_use() {
     let upstream = Upstream::plain();
     let gate = Gate::before(&upstream);
-    let (used, used_token) = mint(gate_userspace::client::Kind::Client);
-    let (idle, _) = mint(gate_userspace::client::Kind::Client);
+    let (used, used_token) = mint(Kind::Client);
+    let (idle, _) = mint(Kind::Client);
     let (used_digest, idle_digest) = (used.digest, idle.digest);
     gate.client(1, |client| client.tokens = vec![used, idle]);
     assert_eq!(gate.bearer(&used_token, "POST", CHAT).status, 200);
     let last_use = |digest| gate.grants.find(digest).unwrap().last_use();
     assert_eq!(last_use(&used_digest), Some(gate.clock.now()));
     assert_eq!(last_use(&idle_digest), None);
+}
+
+fn audit(upstream: &Upstream, mode: CredentialMode) -> Gate {
+    let maker = Maker::before(upstream).set(|settings| {
+        settings.mode = Mode::Audit;
+        settings.upstreams[0].credential = mode;
+    });
+    maker.start()
 }

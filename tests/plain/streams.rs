@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use gate_userspace::proxy::counters::Count;
+
 use crate::support::{Gate, Upstream, begin, chunk, finish, request, respond, wait_for_close};
 
 const CHAT_A: &str = "/rollout/A/v1/chat/completions";
@@ -78,6 +80,28 @@ fn a_broken_stream_ends_with_an_error_event() {
             assert!(!text.contains("[DONE]"), "{text}");
         }
     }
+}
+
+/// A head says what the stream would be, and is no stream.
+#[test]
+fn a_head_of_a_stream_is_whole() {
+    let upstream = Upstream::start(|_, to| {
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 7\r\n\r\n";
+        let _gone = to.write_all(head.as_bytes());
+    });
+    let gate = Gate::before(&upstream);
+    let token = gate.client(1, |_| {});
+    let mut connection = gate.connect();
+    let headers = [("x-api-key", token.as_str())];
+    for _ in 0..2 {
+        let reply = connection.call("HEAD", "/v1/models", &headers, "");
+        assert_eq!(reply.header("content-length").as_deref(), Some("7"));
+    }
+    let counters = gate.proxy.counters();
+    assert_eq!(counters.count(Count::ClientGone), 0);
+    assert_eq!(counters.count(Count::Complete), 2);
+    assert_eq!(upstream.connections(), 1);
 }
 
 /// The error event is an event of its own also when the stream broke inside of one.

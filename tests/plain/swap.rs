@@ -150,6 +150,63 @@ fn a_callers_own_credential_is_kept() {
     assert!(!upstream.everything().contains(&token));
 }
 
+/// An upstream that a client has of its own says what its callers may bring, not the route's.
+#[test]
+fn a_clients_own_upstream_keeps_what_its_callers_bring() {
+    let upstream = Upstream::plain();
+    let gate = Maker::before(&upstream)
+        .set(|settings| {
+            let mut own = Maker::before(&upstream).settings.upstreams.remove(0);
+            own.name = "own".parse().unwrap();
+            own.credential = CredentialMode::Keep;
+            settings.upstreams.push(own);
+        })
+        .start();
+    let of_client = gate.client(1, |client| client.upstream = Some("own".parse().unwrap()));
+    let usual = gate.client(2, |_| {});
+    let of_rollout = gate.rollout("A", 2, |rollout| {
+        rollout.upstream = Some("own".parse().unwrap());
+    });
+    for (token, path, status) in [
+        (&of_client, "/v1/models", 200),
+        (&of_rollout, "/rollout/A/v1/models", 200),
+        (&usual, "/v1/models", 401),
+    ] {
+        let headers = [
+            ("x-gate-token", token.as_str()),
+            ("authorization", "Bearer sk-own"),
+        ];
+        assert_eq!(gate.call("GET", path, &headers, "").status, status);
+        assert_eq!(upstream.last().all("authorization"), ["Bearer sk-own"]);
+    }
+}
+
+/// What is kept may look like anything, but not like another token of this gate.
+#[test]
+fn only_the_callers_own_is_kept() {
+    let upstream = Upstream::plain();
+    let gate = Maker::before(&upstream)
+        .set(|settings| settings.upstreams[0].credential = CredentialMode::Keep)
+        .start();
+    let (token, other) = (gate.client(1, |_| {}), gate.client(2, |_| {}));
+    for own in ["Token abc", "Basic eDp5", "AWS4-HMAC-SHA256 Credential=x"] {
+        let headers = [("x-gate-token", token.as_str()), ("authorization", own)];
+        assert_eq!(gate.call("GET", "/v1/models", &headers, "").status, 200);
+        assert_eq!(upstream.last().all("authorization"), [own]);
+    }
+    let seen = upstream.seen().len();
+    let bearer = format!("Bearer {other}");
+    for own in [
+        ("authorization", bearer.as_str()),
+        ("x-api-key", &other),
+        ("api-key", &other),
+    ] {
+        let headers = [("x-gate-token", token.as_str()), own];
+        assert_eq!(gate.call("GET", "/v1/models", &headers, "").status, 401);
+    }
+    assert_eq!(upstream.seen().len(), seen);
+}
+
 #[test]
 fn keys_are_presented_as_the_upstream_wants() {
     for (present_as, name, value) in [

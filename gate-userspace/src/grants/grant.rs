@@ -127,6 +127,11 @@ impl Grant {
         }
     }
 
+    /// As [`Self::admits`], where the token covers a rollout that it is not of: bound as that is.
+    pub(crate) fn admits_in(&self, rollout: &RolloutGrant, peer: Peer, host: &HostName) -> bool {
+        is_admitted(effective(&rollout.peek(), &self.client.peek()), peer, host)
+    }
+
     /// The moment at which [`Self::live`] will say expired.
     pub fn expires(&self) -> Option<Stamp> {
         let rollout = self

@@ -6,7 +6,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use ipnet::IpNet;
@@ -14,7 +17,11 @@ use ipnet::IpNet;
 use super::ledger::{Delta, SourceKey};
 
 #[derive(Default)]
-pub(super) struct Listed(RwLock<Nets>);
+pub(super) struct Listed {
+    nets: RwLock<Nets>,
+    /// Counts the changes, so that who was found on the list need not be looked up until the next.
+    changes: AtomicU64,
+}
 
 #[derive(Default)]
 struct Nets {
@@ -26,7 +33,7 @@ struct Nets {
 
 impl Listed {
     pub(super) fn contains(&self, address: IpAddr) -> bool {
-        let nets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let nets = self.nets.read().unwrap_or_else(PoisonError::into_inner);
         let family = address.is_ipv6();
         nets.lengths
             .range((family, 0)..=(family, 128))
@@ -36,11 +43,16 @@ impl Listed {
     }
 
     pub(super) fn apply(&self, delta: &Delta) {
-        let mut nets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nets = self.nets.write().unwrap_or_else(PoisonError::into_inner);
         match delta {
             Delta::Open(key, _) => nets.hold(key),
             Delta::Shut(key) => nets.release(key),
         }
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     ident::{ClientId, RolloutSerial, TokenId},
     rollout::{Phase, Rollout},
     secret::Digest,
+    settings::Mode,
     source::Source,
 };
 
@@ -158,6 +159,10 @@ impl Grants {
     }
 
     fn kill(&self, digest: &Digest, effects: &mut Effects) {
+        // Before it goes, so that it is never nowhere. Closed may open again to audit.
+        if self.mode() != Mode::Enforce {
+            self.ended.pin().insert(*digest);
+        }
         if let Some(grant) = self.tokens.pin().remove(digest) {
             grant.kill();
             self.by_id.pin().remove(&grant.token);

@@ -15,6 +15,10 @@ impl Profile for Verifiers {
         &[]
     }
 
+    fn names_rollout(&self) -> bool {
+        true
+    }
+
     fn refuse(&self, refusal: &Refusal<'_>) -> Shape {
         #[expect(
             clippy::wildcard_enum_match_arm,

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 
 use super::{
+    field::Field,
     head::Head,
     kinds,
-    present::{Credential, Presented},
+    present::{Carriers, Credential, Presented},
     route::Matched,
+    stray,
 };
 use crate::{
     client::{Kind, Reach},
@@ -94,11 +96,41 @@ impl Permit {
     /// The upstream that the rollout, or else the client, was given.
     pub(crate) fn upstream(&self) -> Option<UpstreamName> {
         let known = self.known()?;
-        let of_rollout = known.rollout.as_ref();
-        of_rollout
-            .and_then(|rollout| rollout.peek().upstream.clone())
-            .or_else(|| known.grant.client.peek().upstream.clone())
+        upstream_of(&known.grant, known.rollout.as_deref())
     }
+}
+
+fn upstream_of(grant: &Grant, rollout: Option<&RolloutGrant>) -> Option<UpstreamName> {
+    rollout
+        .and_then(|rollout| rollout.peek().upstream.clone())
+        .or_else(|| grant.client.peek().upstream.clone())
+}
+
+/// The upstream that will be a call's own, if whoever `X-Gate-Token` or a delegation names is
+/// admitted. It says nothing about that.
+pub(crate) fn own_upstream(
+    grants: &Grants,
+    ask: &Ask<'_>,
+    delegated: Option<TokenId>,
+) -> Option<UpstreamName> {
+    let grant = if let Some(id) = delegated {
+        grants.find_id(id)?
+    } else {
+        let shown = Carriers::gate_with(&ask.head.headers, None).ok()??;
+        grants.find(&shown.digest)?
+    };
+    let covered = covered(grants, &grant, ask);
+    upstream_of(
+        &grant,
+        grant.rollout.as_ref().or(covered.as_ref()).map(|r| &**r),
+    )
+}
+
+/// The rollout that the path names to a token of no rollout, if it is its client's.
+pub(crate) fn covered(grants: &Grants, grant: &Grant, ask: &Ask<'_>) -> Option<Arc<RolloutGrant>> {
+    let rollout = grants.rollout(ask.matched.rollout.as_ref()?)?;
+    let is_covered = grant.rollout.is_none() && rollout.client.id == grant.client.id;
+    is_covered.then_some(rollout)
 }
 
 impl Ask<'_> {
@@ -164,13 +196,21 @@ pub(crate) fn unnamed(
 
 /// What `audit` makes of a call without a known credential. Only absent and foreign ones pass: what
 /// looks like a gate's token was revoked, mistyped or meant for another gate.
-pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied> {
+///
+/// Nor does a call pass that would carry a token of this gate where nobody looked for it.
+pub(crate) fn audited(
+    grants: &Grants,
+    denied: Denied,
+    ask: &Ask<'_>,
+    field: Option<&Field>,
+) -> Result<Permit, Denied> {
     let is_unknown = match denied {
         Denied::NoCredential
         | Denied::Unknown(Look::Foreign | Look::Placeholder | Look::ProviderKey) => true,
         Denied::Unknown(Look::Gate(_) | Look::Mistyped)
         | Denied::Malformed
         | Denied::TwoCredentials
+        | Denied::Misplaced
         | Denied::Revoked
         | Denied::Expired
         | Denied::Disabled
@@ -188,10 +228,12 @@ pub(crate) fn audited(grants: &Grants, denied: Denied) -> Result<Permit, Denied>
         | Denied::TooFast { .. }
         | Denied::TooMany => false,
     };
-    if is_unknown && grants.mode() == Mode::Audit {
-        Ok(Permit(Whom::Stranger))
-    } else {
+    if !is_unknown || grants.mode() != Mode::Audit {
         Err(denied)
+    } else if stray::is_in(grants, ask, field) {
+        Err(Denied::Misplaced)
+    } else {
+        Ok(Permit(Whom::Stranger))
     }
 }
 
@@ -219,6 +261,9 @@ fn rollout_of(
     ask: &Ask<'_>,
 ) -> Result<Option<Arc<RolloutGrant>>, Denied> {
     let reach = grant.client.peek().reach;
+    if ask.matched.rollout.is_none() && ask.matched.route.profile.names_rollout() {
+        return Err(Denied::WrongKind);
+    }
     match (&grant.rollout, &ask.matched.rollout) {
         (Some(own), Some(id)) if own.id != *id => Err(Denied::WrongRollout),
         (Some(own), _) => Ok(Some(Arc::clone(own))),
@@ -273,18 +318,9 @@ fn source(
     ask: &Ask<'_>,
 ) -> Result<(), Denied> {
     let is_admitted = match rollout {
-        // A covering token in a rollout with sources of its own: those replace the client's. A
-        // service is no part of the rollout and keeps its client's.
-        Some(rollout)
-            if ask.matched.rollout.is_some()
-                && grant.rollout.is_none()
-                && !rollout.peek().sources.is_empty() =>
-        {
-            rollout
-                .peek()
-                .sources
-                .iter()
-                .any(|source| source.admits(ask.peer, grants.host()))
+        // A service is no part of the rollout and keeps its client's sources.
+        Some(rollout) if ask.matched.rollout.is_some() && grant.rollout.is_none() => {
+            grant.admits_in(rollout, ask.peer, grants.host())
         }
         _ => grant.admits(ask.peer, grants.host()),
     };

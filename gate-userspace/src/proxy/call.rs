@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use tracing::warn;
 
@@ -40,6 +40,7 @@ pub(crate) struct Call {
     /// Whose words a refusal takes; until the route is known, those of the route to nowhere.
     profile: &'static dyn Profile,
     tail_at: usize,
+    is_head: bool,
     keepalive: Option<Duration>,
     pub(crate) origin: Origin,
     pub(crate) id: HeaderValue,
@@ -54,6 +55,7 @@ impl Call {
             uri: request.uri().clone(),
             profile: profile::unrouted(),
             tail_at: 0,
+            is_head: request.method() == Method::HEAD,
             keepalive: None,
             origin: Origin::None,
             caller: Rc::clone(caller),
@@ -104,6 +106,11 @@ impl Call {
 
     pub(crate) fn goes_with(&mut self, auth: Auth) {
         self.exchange.note(|record| record.auth = Some(auth));
+    }
+
+    /// Whether the answer has no body, whatever its head says.
+    pub(crate) fn is_head(&self) -> bool {
+        self.is_head
     }
 
     pub(crate) fn keepalive(&self) -> Option<Duration> {

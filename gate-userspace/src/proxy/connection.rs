@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     fault::{Denied, Fault, Stop},
-    ident::{Revision, TokenId},
+    ident::TokenId,
     secret::Look,
     settings::{ListenSources, Mode},
     source::Peer,
@@ -55,8 +55,8 @@ pub(crate) struct Caller {
     address: Option<IpAddr>,
     /// Whose process is at the other end of a Unix socket.
     uid: Option<u32>,
-    /// The revision at which the address was last found on the list.
-    listed_at: Cell<Option<Revision>>,
+    /// The change of the list at which the address was last found on it.
+    listed_at: Cell<Option<u64>>,
     /// What was agreed on in place of HTTP.
     pub(crate) tunnel: RefCell<Option<Tunnel>>,
     pace: Rc<Pace>,
@@ -92,12 +92,16 @@ impl Caller {
             return Ok(());
         };
         let grants = &self.worker.proxy.grants;
-        let revision = grants.revision();
-        if self.door.sources == ListenSources::Any || self.listed_at.get() == Some(revision) {
+        // Read before the list, so that a change in between is looked up once more.
+        let change = grants.list_changes();
+        if self.door.sources == ListenSources::Any || self.listed_at.get() == Some(change) {
             return Ok(());
         }
-        if grants.mode() == Mode::Audit || grants.lists(address) {
-            self.listed_at.set(Some(revision));
+        if grants.lists(address) {
+            self.listed_at.set(Some(change));
+            return Ok(());
+        }
+        if grants.mode() == Mode::Audit {
             return Ok(());
         }
         Err(Denied::Unlisted)
@@ -155,22 +159,29 @@ pub(crate) async fn serve(
     if let (Some(tunnel), Ending::Orderly) = (tunnel, ending) {
         ending = tunnel.run(&socket, &line, FLUSH).await;
     }
-    if let Some(status) = socket.pace.withheld() {
+    let refusal = socket.pace.withheld().map(|status| {
         let stop = Stop::Fault(match status {
             Status::Bad => Fault::BadRequest("this is no HTTP request"),
             Status::TooLarge => Fault::HeadTooLarge,
         });
-        let words = respond::raw(&worker, &stop);
-        socket.say(&words, LINGER).await;
-    }
+        respond::raw(&worker, &stop)
+    });
     match ending {
         Ending::Ordered { is_flushed: true } => {
-            let _until_then = timeout(FLUSH, socket.linger()).await;
+            let _until_then = timeout(FLUSH, socket.leave(refusal)).await;
             socket.reset();
         }
         Ending::Ordered { is_flushed: false } | Ending::Reset => socket.reset(),
         Ending::Orderly => {
-            let _until_then = timeout(LINGER, socket.linger()).await;
+            let mut leave = pin!(socket.leave(refusal));
+            select! { biased;
+                _why = line.ordered() => {
+                    // Who ordered it waits, so the caller's time is over; its answer's is not quite.
+                    let _until_then = timeout(FLUSH, leave).await;
+                    socket.reset();
+                }
+                _until_then = timeout(LINGER, leave.as_mut()) => {}
+            }
         }
     }
     drop(socket);

@@ -54,7 +54,7 @@ impl Proxy {
             peer: question.peer,
             now: self.clock.now(),
         };
-        let presented = plan.present(&ask, None, None)?;
+        let presented = plan.present(&self.grants, &ask, None, None)?;
         let grant = identify::known(self, &presented)?;
         let record = grant.client.record();
         *whose = match &grant.rollout {

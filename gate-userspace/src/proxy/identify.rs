@@ -12,6 +12,7 @@ use super::{
     field::Field,
     plan::Plan,
     present::{Credential, Presented},
+    stray,
 };
 use crate::{fault::Denied, grants::Grant, ident::TokenId, secret::Look};
 
@@ -31,25 +32,32 @@ pub(crate) fn permit(
     call: &mut Call,
 ) -> Result<Permit, Denied> {
     let proxy = &*bearer.caller.worker.proxy;
-    let presented = match plan.present(ask, bearer.field, bearer.delegated) {
+    let audited = |denied| admit::audited(&proxy.grants, denied, ask, bearer.field);
+    let presented = match plan.present(&proxy.grants, ask, bearer.field, bearer.delegated) {
         Ok(presented) => presented,
-        Err(denied) => return admit::audited(&proxy.grants, denied),
+        Err(denied) => return audited(denied),
     };
     let internal = plan.apollo_internal.as_ref();
     if let Some(permit) = admit::unnamed(&presented.credential, internal, ask.peer) {
-        return permit.or_else(|denied| admit::audited(&proxy.grants, denied));
+        return permit.or_else(audited);
     }
     let grant = match known(proxy, &presented) {
         Ok(grant) => grant,
-        Err(denied) => return admit::audited(&proxy.grants, denied),
+        Err(denied) => return audited(denied),
     };
+    if stray::is_kept(&proxy.grants, ask, &presented) {
+        return Err(Denied::TwoCredentials);
+    }
     let others = admit::also_ends_with(&proxy.grants, &grant, ask);
-    bearer.caller.hold.borrow_mut().under(&grant, &others);
+    let covered = admit::covered(&proxy.grants, &grant, ask);
+    let mut hold = bearer.caller.hold.borrow_mut();
+    hold.under(&grant, &others, covered.as_ref());
+    drop(hold);
     call.is_of(&grant);
     admit::permit(&proxy.grants, &grant, presented, ask)
 }
 
-pub(super) fn known(proxy: &Proxy, presented: &Presented) -> Result<Arc<Grant>, Denied> {
+pub(crate) fn known(proxy: &Proxy, presented: &Presented) -> Result<Arc<Grant>, Denied> {
     let (grant, look) = match &presented.credential {
         // The table found it by this digest; comparing once more, in constant time, costs nothing
         // and keeps the guarantee out of the table's hands.
@@ -61,5 +69,11 @@ pub(super) fn known(proxy: &Proxy, presented: &Presented) -> Result<Arc<Grant>, 
         Credential::Delegated(id) => (proxy.grants.find_id(*id), Look::Gate(*id)),
         Credential::Internal(_) | Credential::None => (None, Look::Foreign),
     };
-    grant.ok_or(Denied::Unknown(look))
+    grant.ok_or_else(|| match &presented.credential {
+        Credential::Token(shown) if proxy.grants.is_ended(&shown.digest) => Denied::Revoked,
+        Credential::Token(_)
+        | Credential::Delegated(_)
+        | Credential::Internal(_)
+        | Credential::None => Denied::Unknown(look),
+    })
 }

@@ -4,19 +4,30 @@
 //! place of a call is given back when its [`Slot`] is dropped.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU32, Ordering},
+    Arc, Weak,
+    atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering},
 };
 
 use super::admit::Permit;
 use crate::{
-    client::Client, clock::Stamp, fault::Denied, ident::ClientId, settings::Limits as Defaults,
+    clock::Stamp, fault::Denied, grants::ClientGrant, ident::ClientId, settings::Limits as Defaults,
 };
+
+/// Fewer clients than this are kept, ended or not.
+const PRUNE_AT: usize = 256;
 
 pub(crate) struct Limits {
     requests_per_second: u32,
     concurrency: u32,
-    clients: papaya::HashMap<ClientId, Arc<Use>>,
+    clients: papaya::HashMap<ClientId, Counted>,
+    /// How many clients there are when those that ended are looked for.
+    prune_at: AtomicUsize,
+}
+
+struct Counted {
+    /// Dead when the client has ended and no call of it runs.
+    client: Weak<ClientGrant>,
+    used: Arc<Use>,
 }
 
 #[derive(Default)]
@@ -35,6 +46,7 @@ impl Limits {
             requests_per_second: defaults.requests_per_second,
             concurrency: defaults.concurrency,
             clients: papaya::HashMap::new(),
+            prune_at: AtomicUsize::new(PRUNE_AT),
         }
     }
 
@@ -43,26 +55,40 @@ impl Limits {
         let Some(grant) = permit.grant() else {
             return Ok(None);
         };
-        self.enter(&grant.client.peek(), now).map(Some)
+        self.enter(&grant.client, now).map(Some)
     }
 
-    fn enter(&self, client: &Client, now: Stamp) -> Result<Slot, Denied> {
+    fn enter(&self, grant: &Arc<ClientGrant>, now: Stamp) -> Result<Slot, Denied> {
+        let client = grant.peek();
         let either = |own: u32, default: u32| if own == 0 { default } else { own };
         let rps = either(client.rps, self.requests_per_second);
         let concurrency = either(client.concurrency, self.concurrency);
         if rps == 0 && concurrency == 0 {
             return Ok(Slot(None));
         }
-        let use_ = Arc::clone(
-            self.clients
-                .pin()
-                .get_or_insert_with(client.id, Arc::default),
-        );
+        let use_ = self.used(grant);
         if rps > 0 {
             use_.pace(rps, now)?;
         }
         use_.enter(concurrency)?;
         Ok(Slot(Some(use_)))
+    }
+
+    fn used(&self, client: &Arc<ClientGrant>) -> Arc<Use> {
+        let clients = self.clients.pin();
+        if let Some(counted) = clients.get(&client.id) {
+            return Arc::clone(&counted.used);
+        }
+        if clients.len() >= self.prune_at.load(Ordering::Relaxed) {
+            clients.retain(|_, counted| counted.client.strong_count() > 0);
+            let next = clients.len().saturating_mul(2).max(PRUNE_AT);
+            self.prune_at.store(next, Ordering::Relaxed);
+        }
+        let counted = clients.get_or_insert_with(client.id, || Counted {
+            client: Arc::downgrade(client),
+            used: Arc::default(),
+        });
+        Arc::clone(&counted.used)
     }
 }
 
@@ -104,6 +130,12 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        client::{Client, Reach},
+        grants::Grants,
+        settings::Mode,
+    };
+    use std::num::NonZeroU32;
 
     /// Acceptance 145.
     #[test]
@@ -124,5 +156,48 @@ mod tests {
         assert_eq!(use_.enter(1), Err(Denied::TooMany));
         drop(Slot(Some(Arc::clone(&use_))));
         assert_eq!(use_.enter(1), Ok(()));
+    }
+
+    /// Only while a client lives does it matter what it used.
+    #[test]
+    fn clients_that_ended_are_forgotten() {
+        let limits = Limits {
+            requests_per_second: 1,
+            concurrency: 0,
+            clients: papaya::HashMap::new(),
+            prune_at: AtomicUsize::new(PRUNE_AT),
+        };
+        let grants = Grants::new("here".parse().unwrap(), Mode::Enforce);
+        let first = client(&grants, 1);
+        assert!(limits.enter(&first, Stamp(5000)).is_ok());
+        for number in 2..3 * PRUNE_AT {
+            let client = client(&grants, u32::try_from(number).unwrap());
+            assert!(limits.enter(&client, Stamp(5000)).is_ok());
+            grants.drop_client(client.id);
+        }
+        assert!(limits.clients.len() <= PRUNE_AT);
+        let again = limits.enter(&first, Stamp(5001));
+        assert_eq!(again.err(), Some(Denied::TooFast { retry_after: 1 }));
+    }
+
+    fn client(grants: &Grants, number: u32) -> Arc<ClientGrant> {
+        let id = ClientId(NonZeroU32::new(number).unwrap());
+        grants.put_client(Client {
+            id,
+            name: format!("c{number}").parse().unwrap(),
+            sources: Vec::new(),
+            ports: Vec::new(),
+            scope: None,
+            upstream: None,
+            key: None,
+            reach: Reach::Own,
+            enabled: true,
+            expires: None,
+            rps: 0,
+            concurrency: 0,
+            created: Stamp(0),
+            tokens: Vec::new(),
+        });
+        grants.client(id).unwrap()
     }
 }

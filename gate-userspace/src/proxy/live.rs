@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 pub use crate::fault::Cut;
 use crate::{
-    grants::Grant,
+    grants::{Grant, RolloutGrant},
     ident::{HostName, TokenId},
     source::Peer,
 };
@@ -54,7 +54,15 @@ pub(crate) struct Line {
 
 struct Held {
     line: Arc<Line>,
+    by: By,
+}
+
+/// By whose sources a line is bound.
+#[derive(Clone)]
+struct By {
     grant: Arc<Grant>,
+    /// The rollout that a client's token covers.
+    covered: Option<Arc<RolloutGrant>>,
 }
 
 /// A connection's own end of its line: dropped after the socket, which is what "gone" means.
@@ -62,7 +70,7 @@ pub(crate) struct Hold {
     live: Arc<Live>,
     line: Arc<Line>,
     tokens: Vec<TokenId>,
-    grant: Option<Arc<Grant>>,
+    by: Option<By>,
 }
 
 struct Shards<K, V> {
@@ -95,7 +103,7 @@ impl Live {
         for token in tokens {
             let held = self.held.lock(token);
             let outside = held.get(token).into_iter().flat_map(BTreeMap::values);
-            let outside = outside.filter(|held| !held.grant.admits(held.line.peer, host));
+            let outside = outside.filter(|held| !held.by.admits(held.line.peer, host));
             ordered.extend(outside.map(|held| (held.line.id, Arc::clone(&held.line))));
         }
         end(ordered.into_values().collect(), Cut::Narrowed).await
@@ -133,7 +141,7 @@ impl Live {
             live: Arc::clone(self),
             line,
             tokens: Vec::new(),
-            grant: None,
+            by: None,
         }
     }
 
@@ -157,6 +165,24 @@ async fn end(lines: Vec<Arc<Line>>, why: Cut) -> Ended {
     Ended {
         streams: busy,
         connections: lines.len(),
+    }
+}
+
+impl By {
+    fn is(&self, grant: &Arc<Grant>, covered: Option<&Arc<RolloutGrant>>) -> bool {
+        let is_covered = match (&self.covered, covered) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        is_covered && Arc::ptr_eq(&self.grant, grant)
+    }
+
+    fn admits(&self, peer: Peer, host: &HostName) -> bool {
+        match &self.covered {
+            Some(rollout) => self.grant.admits_in(rollout, peer, host),
+            None => self.grant.admits(peer, host),
+        }
     }
 }
 
@@ -215,19 +241,28 @@ impl Hold {
     }
 
     /// Holds the line under these tokens and no others. The same again costs nothing.
-    pub(crate) fn under(&mut self, grant: &Arc<Grant>, others: &[TokenId]) {
-        let is_same = self.grant.as_ref().is_some_and(|g| Arc::ptr_eq(g, grant))
+    pub(crate) fn under(
+        &mut self,
+        grant: &Arc<Grant>,
+        others: &[TokenId],
+        covered: Option<&Arc<RolloutGrant>>,
+    ) {
+        let is_same = self.by.as_ref().is_some_and(|by| by.is(grant, covered))
             && self.tokens.get(1..) == Some(others);
         if is_same {
             return;
         }
+        let by = By {
+            grant: Arc::clone(grant),
+            covered: covered.cloned(),
+        };
         let before = std::mem::take(&mut self.tokens);
         self.tokens.push(grant.token);
         self.tokens.extend(others);
         for token in &self.tokens {
             let held = Held {
                 line: Arc::clone(&self.line),
-                grant: Arc::clone(grant),
+                by: by.clone(),
             };
             let mut map = self.live.held.lock(token);
             map.entry(*token).or_default().insert(self.line.id, held);
@@ -235,7 +270,7 @@ impl Hold {
         for token in before.iter().filter(|t| !self.tokens.contains(t)) {
             self.release(*token);
         }
-        self.grant = Some(Arc::clone(grant));
+        self.by = Some(by);
     }
 
     fn release(&self, token: TokenId) {

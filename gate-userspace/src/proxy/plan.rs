@@ -7,7 +7,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use super::{
     Proxy,
-    admit::{Ask, Permit},
+    admit::{self, Ask, Permit},
     backend::Backend,
     field::Field,
     present::Presented,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     fault::{Denied, Fault},
+    grants::Grants,
     ident::TokenId,
     profile::Sight,
     secret::Digest,
@@ -46,20 +47,30 @@ impl Plan {
         })
     }
 
-    /// What the call presents, as its route's profile reads it.
+    /// What the call presents, as its route's profile reads it. What its caller may bring besides,
+    /// the upstream decides: the route's, or its own if it said by `X-Gate-Token` who it is.
     pub(crate) fn present(
         &self,
+        grants: &Grants,
         ask: &Ask<'_>,
         field: Option<&Field>,
         delegated: Option<TokenId>,
     ) -> Result<Presented, Denied> {
         let route = ask.matched.route;
         let usual = route.upstream.and_then(|at| self.backends.get(at));
+        let own = admit::own_upstream(grants, ask, delegated);
+        let own = own.and_then(|name| self.backends.iter().find(|b| b.name == name));
+        let kept = [own, usual]
+            .into_iter()
+            .flatten()
+            .find(|backend| backend.credential == CredentialMode::Keep);
         let sight = Sight {
             headers: &ask.head.headers,
             tail: ask.tail(),
             query: ask.head.uri.query(),
-            mode: usual.map_or(CredentialMode::Replace, |backend| backend.credential),
+            mode: kept
+                .or(usual)
+                .map_or(CredentialMode::Replace, |backend| backend.credential),
             field,
             byok: route.byok,
             global_key: route.global_key,

@@ -14,6 +14,7 @@ use crate::{
 
 pub(crate) const GATE_TOKEN: HeaderName = HeaderName::from_static("x-gate-token");
 pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(crate) const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// What a call brings to say whose it is.
 #[derive(Clone, Debug)]

@@ -79,8 +79,9 @@ pub(crate) fn stream(
         call.got_web_page();
     }
     let now = Instant::now();
+    let is_stream = !call.is_head() && parts.status.is_success() && is_readable(&parts.headers);
     let mut exchange = call.passes(parts.status, now);
-    let stream = (parts.status.is_success() && is_readable(&parts.headers)).then(|| Stream {
+    let stream = is_stream.then(|| Stream {
         scanner: Scanner::new(),
         dialect: call.dialect(),
         keepalive: call.keepalive(),

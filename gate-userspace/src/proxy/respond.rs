@@ -139,6 +139,7 @@ fn message(stop: &Stop) -> Cow<'static, str> {
             Denied::NoCredential
             | Denied::Malformed
             | Denied::TwoCredentials
+            | Denied::Misplaced
             | Denied::Unknown(_)
             | Denied::Revoked
             | Denied::Expired

@@ -17,7 +17,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpStream, UnixStream},
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 /// How long a connection may lie idle between two calls.
@@ -88,21 +88,21 @@ impl Socket {
         }
     }
 
-    /// Reads what still comes until the caller closes.
-    pub(super) async fn linger(&self) {
-        if self.pace.saw_end.get() {
-            return;
+    /// Says the last words of a connection that hyper has given up, then reads what still comes
+    /// until the caller closes.
+    pub(super) fn leave(&self, words: Option<Vec<u8>>) -> impl Future<Output = ()> + use<> {
+        let mut socket = self.clone();
+        async move {
+            if let Some(words) = words {
+                let _gone = socket.write_all(&words).await;
+            }
+            if socket.pace.saw_end.get() {
+                return;
+            }
+            let _best_effort = poll_fn(|cx| Pin::new(&mut socket).poll_shutdown(cx)).await;
+            let mut sink = vec![0; 16 * 1024];
+            while matches!(socket.read(&mut sink).await, Ok(read) if read > 0) {}
         }
-        let mut socket = self.clone();
-        let _best_effort = poll_fn(|cx| Pin::new(&mut socket).poll_shutdown(cx)).await;
-        let mut sink = vec![0; 16 * 1024];
-        while matches!(socket.read(&mut sink).await, Ok(read) if read > 0) {}
-    }
-
-    /// Says the last words of a connection that hyper has given up.
-    pub(super) async fn say(&self, words: &[u8], patience: Duration) {
-        let mut socket = self.clone();
-        let _late_or_gone = timeout(patience, socket.write_all(words)).await;
     }
 
     /// Closes without waiting for anybody, unless the caller has closed already.

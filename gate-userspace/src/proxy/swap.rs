@@ -14,7 +14,7 @@ use super::{
     head::Head,
     hop,
     inbound::Inbound,
-    present::{API_KEY, Credential, Own, Presented},
+    present::{API_KEY, AZURE_KEY, Credential, Own, Presented},
     request_id::REQUEST_ID,
     route::{Route, is_version},
     upgrade,
@@ -26,8 +26,6 @@ use crate::{
     secret::{Keyring, Sealed, Shown, UpstreamKey},
     settings::{CredentialMode, PresentAs, WithoutKey},
 };
-
-const AZURE_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// A request whose inbound credential is gone and whose upstream credential is in place.
 pub(crate) struct Outbound {
@@ -256,7 +254,7 @@ fn name(present_as: PresentAs) -> Option<HeaderName> {
 }
 
 /// Where the caller's own credential stays, whatever still holds the gate's token goes, and so does
-/// a tunnel's `Basic`.
+/// a tunnel's `Basic` where the caller's own cannot be one.
 fn strip_ours(headers: &mut HeaderMap, presented: &Presented) {
     if let Some(name) = &presented.drops {
         headers.remove(name);
@@ -281,7 +279,8 @@ fn is_ours(value: &HeaderValue, presented: &Presented) -> bool {
         Credential::Token(ours) => shown.digest == ours.digest,
         Credential::Delegated(_) | Credential::Internal(_) | Credential::None => false,
     };
-    scheme.eq_ignore_ascii_case(b"basic ") || Shown::read(token).as_ref().is_some_and(is_same)
+    let is_tunnels = presented.own == Own::Stays && scheme.eq_ignore_ascii_case(b"basic ");
+    is_tunnels || Shown::read(token).as_ref().is_some_and(is_same)
 }
 
 /// Says who called; what a caller said about that is gone already.

@@ -32,6 +32,9 @@ use crate::fault::Fault;
 /// Servers commonly close idle connections after 5 s and more; a reused one must not be that old.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// How long a connection that was given back may take to finish what it did.
+const READY: Duration = Duration::from_millis(100);
+
 /// Idle connections that one worker keeps per upstream.
 const KEPT: usize = 512;
 
@@ -81,6 +84,18 @@ impl Pool {
         }
     }
 
+    /// An idle connection that takes a request. One that was just given back does so as soon as its
+    /// task ran once more; one that does not is held by an upstream that has stopped to read.
+    async fn ready(&self, upstream: usize) -> Option<Idle> {
+        loop {
+            let mut idle = self.take(upstream)?;
+            if let Ok(Ok(())) = timeout(READY, idle.sender.ready()).await {
+                return Some(idle);
+            }
+            idle.close();
+        }
+    }
+
     fn put(&self, upstream: usize, connection: Idle) {
         match self.0.get(upstream).map(RefCell::borrow_mut) {
             Some(mut idle) if idle.len() < KEPT => idle.push(connection),
@@ -105,14 +120,10 @@ pub(crate) async fn send(
     let mut request = outbound.into_request();
     let outcome = request.body().outcome();
     loop {
-        let (mut connection, is_fresh) = match pool.take(upstream) {
+        let (connection, is_fresh) = match pool.ready(upstream).await {
             Some(idle) => (idle, false),
             None => (connect(backend).await?, true),
         };
-        // A connection that was just given back is ready as soon as its task ran once more.
-        if connection.sender.ready().await.is_err() && !is_fresh {
-            continue;
-        }
         let mut lease = Lease {
             connection: Some(connection),
             upstream,
@@ -209,3 +220,6 @@ impl Drop for Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

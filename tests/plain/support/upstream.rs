@@ -35,6 +35,7 @@ type Script = dyn Fn(&Seen, &mut TcpStream) + Send + Sync;
 #[derive(Default)]
 struct Log {
     seen: Mutex<Vec<Seen>>,
+    opened: Mutex<usize>,
     closed: Mutex<usize>,
     changed: Condvar,
 }
@@ -58,6 +59,7 @@ impl Upstream {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (script, log) = (Arc::clone(&script), Arc::clone(&kept));
+                *log.opened.lock().unwrap() += 1;
                 thread::spawn(move || {
                     serve(&stream, &*script, &log);
                     *log.closed.lock().unwrap() += 1;
@@ -83,6 +85,11 @@ impl Upstream {
             .iter()
             .map(|seen| format!("{}{}", seen.head, String::from_utf8_lossy(&seen.body)));
         each.collect()
+    }
+
+    /// How many connections were ever made to here.
+    pub(crate) fn connections(&self) -> usize {
+        *self.log.opened.lock().unwrap()
     }
 
     /// Waits until so many requests have arrived.

@@ -16,7 +16,7 @@ async fn a_cut_waits_until_the_line_is_gone() {
     let live = Live::new();
     let (_, grant) = granted(&[]);
     let mut hold = live.open(Peer::Loopback);
-    hold.under(&grant, &[]);
+    hold.under(&grant, &[], None);
     hold.line().set_busy(true);
     let line = Arc::clone(hold.line());
     let tokens = [grant.token];
@@ -36,8 +36,8 @@ async fn only_lines_from_outside_are_narrowed() {
     let (grants, grant) = granted(&["10.0.0.5"]);
     let mut inside = live.open(Peer::of("10.0.0.5".parse().unwrap()));
     let mut outside = live.open(Peer::of("10.0.0.6".parse().unwrap()));
-    inside.under(&grant, &[]);
-    outside.under(&grant, &[]);
+    inside.under(&grant, &[], None);
+    outside.under(&grant, &[], None);
     let (kept, line) = (Arc::clone(inside.line()), Arc::clone(outside.line()));
     let tokens = [grant.token];
     let ended = async {
@@ -54,9 +54,9 @@ async fn a_line_moves_with_its_token() {
     let live = Live::new();
     let (_, grant) = granted(&[]);
     let mut hold = live.open(Peer::Loopback);
-    hold.under(&grant, &[TokenId(7)]);
+    hold.under(&grant, &[TokenId(7)], None);
     assert_eq!(hold.tokens, [grant.token, TokenId(7)]);
-    hold.under(&grant, &[]);
+    hold.under(&grant, &[], None);
     assert_eq!(live.cut(&[TokenId(7)], Cut::Closed).await, Ended::default());
     assert_eq!(hold.line().is_ordered(), None);
 }
