@@ -22,7 +22,7 @@ mod kernel;
 mod events;
 mod metrics;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -36,6 +36,9 @@ pub use listen::{AdminSocket, ListenError};
 
 use crate::control::Control;
 use replay::Replays;
+
+/// What is being answered when the gate stops may take this long.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -60,13 +63,24 @@ impl Api {
 /// Answers at the socket until it is told to stop; what runs then is finished first.
 pub async fn run(api: Api, socket: AdminSocket, stop: CancellationToken) {
     let AdminSocket { listener, file } = socket;
+    let replays = Arc::clone(&api.replays);
     let service = router(api).into_make_service_with_connect_info::<peer::Peer>();
     let serve = axum::serve(listener, service);
-    let served = serve.with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(why) = served {
-        tracing::error!(error = %why, "the admin socket has ended");
+    let serve = serve.with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        served = serve.into_future() => if let Err(why) = served {
+            tracing::error!(error = %why, "the admin socket has ended");
+        },
+        // Who watches events would stay for ever.
+        () = over(&stop) => {}
     }
+    replays.finish().await;
     drop(file);
+}
+
+async fn over(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 fn router(api: Api) -> Router {

@@ -18,6 +18,8 @@ mod lease;
 mod expire;
 mod mode;
 mod keys;
+mod follow;
+mod hosts;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 pub use answer::{Added, Done, HostDone, HostState, Lease, Minted, Opening, Rotation};
 pub use ask::{Actor, Adopted, Closing, NewClient, NewRollout, Owner, SourceEdit, WantedToken};
 pub use event::{Event, Events};
+pub use hosts::Host;
 pub use keys::{KeyCheck, Opens};
 pub use refused::Refused;
 pub use renew::Turnover;
@@ -216,8 +219,21 @@ impl Control {
 }
 
 impl Worker {
-    /// Does what is asked and ends what is over, until it is told to stop or nobody can ask.
+    /// Does what is asked, follows what others change and ends what is over, until it is told to
+    /// stop or nobody can ask.
     pub async fn run(mut self, stop: CancellationToken) {
+        let desk = Arc::clone(&self.writer.desk);
+        tokio::select! {
+            () = desk.store.listen() => {}
+            () = self.work(stop) => {}
+        }
+        if let Err(why) = desk.store.leave(desk.grants.host()).await {
+            tracing::warn!(error = %why, "the others do not know that this host has stopped");
+        }
+    }
+
+    async fn work(&mut self, stop: CancellationToken) {
+        let desk = Arc::clone(&self.writer.desk);
         loop {
             tokio::select! {
                 biased;
@@ -226,10 +242,12 @@ impl Worker {
                     self.writer.catch_up().await;
                     self.writer.sweep().await;
                 }
+                () = desk.store.rung() => self.writer.follow_on().await,
                 job = self.jobs.recv() => match job {
                     Some(job) => {
-                        self.writer.catch_up().await;
+                        self.writer.prepare().await;
                         job(&mut self.writer).await;
+                        self.writer.follow_up().await;
                     }
                     None => return,
                 },

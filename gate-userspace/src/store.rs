@@ -10,16 +10,16 @@ mod sql;
 mod embedded;
 mod postgres;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Write};
+pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
 pub use postgres::Postgres;
 pub use row::BadRow;
 
 use crate::{
     clock::Stamp,
-    ident::{ClientId, Revision, RolloutSerial},
+    ident::{ClientId, HostName, Revision, RolloutSerial},
 };
 
 /// One of the two kinds of store; the same promises, the same tests.
@@ -147,6 +147,38 @@ impl Store {
         }
     }
 
+    /// How long a host may go on without word from the store; none = until each lease ends.
+    pub fn staleness(&self) -> Option<Duration> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Postgres(store) => store.staleness(),
+        }
+    }
+
+    /// Tells the others that this host lives, and the last change that it enforces.
+    pub async fn tell(&self, host: &HostName, revision: Revision) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Postgres(store) => store.tell(host, revision).await,
+        }
+    }
+
+    /// Tells the others that this host serves no more.
+    pub async fn leave(&self, host: &HostName) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(_) => Ok(()),
+            Self::Postgres(store) => store.leave(host).await,
+        }
+    }
+
+    /// What every host of the fleet has told; nothing without a fleet.
+    pub async fn hosts(&self) -> Result<Vec<Told>, StoreError> {
+        match self {
+            Self::Embedded(_) => Ok(Vec::new()),
+            Self::Postgres(store) => store.hosts().await,
+        }
+    }
+
     /// Looks whether the store is whole.
     pub async fn check(&self) -> Result<(), StoreError> {
         each!(self, store => store.check().await)
@@ -154,4 +186,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

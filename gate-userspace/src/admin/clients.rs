@@ -1,5 +1,7 @@
 //! `/v1/clients`.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -10,16 +12,16 @@ use axum::{
 use super::{
     Api, parse,
     peer::Peer,
-    question::{Question, Raw, read},
+    question::{Query, Question, Raw, read},
     refusal::Refusal,
     show,
     wire::{
         Changed, ClientAdd, ClientAdded, ClientList, ClientView, Ended, KeySet, Moment, Renew,
-        Renewed, Rotate, Rotated, Secret, SourcesChanged, SourcesPatch,
+        Renewed, Rotate, Rotated, Secret, SourcesChanged, SourcesPatch, Wait,
     },
 };
 use crate::{
-    control::{Owner, Turnover},
+    control::{Done, Owner, Turnover},
     ident::ClientName,
 };
 
@@ -29,16 +31,17 @@ pub(super) async fn add(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
-    let work = async {
-        let add: ClientAdd = read(&body)?;
-        let ask = parse::client(add, api.control.grants().host())?;
-        let added = api.control.add_client(peer.actor(), ask).await?;
+    let (asked, question) = (api.clone(), body.clone());
+    let work = async move {
+        let (control, host) = (&asked.control, asked.control.grants().host());
+        let ask = parse::client(read::<ClientAdd>(&question)?, host)?;
+        let added = control.add_client(peer.actor(), ask).await?;
         Ok(ClientAdded {
             client: added.client.name.clone(),
             client_id: added.client.id.0.get(),
             token: Secret::from(added.token.text),
             token_id: added.token.id,
-            sources: show::sources(&added.client.sources, api.control.grants().host()),
+            sources: show::sources(&added.client.sources, host),
             expires_at: added.client.expires.map(Moment),
             revision: added.revision,
         })
@@ -91,18 +94,20 @@ pub(super) async fn revoke(
     State(api): State<Api>,
     peer: Peer,
     Path(name): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Ended>, Refusal> {
     let done = api.control.revoke(peer.actor(), named(&name)?).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn disable(
     State(api): State<Api>,
     peer: Peer,
     Path(name): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Ended>, Refusal> {
     let done = api.control.disable(peer.actor(), named(&name)?).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn enable(
@@ -151,10 +156,11 @@ pub(super) async fn rotate(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let path = format!("clients/{name}/rotate");
-    let work = async {
+    let (asked, question) = (api.clone(), body.clone());
+    let work = async move {
         let name = named(&name)?;
         let owner = Owner::Client(name.clone());
-        let mut rotated = api.rotated(peer, owner, read(&body)?).await?;
+        let mut rotated = asked.rotated(peer, owner, read(&question)?).await?;
         rotated.client = Some(name);
         Ok(rotated)
     };
@@ -169,7 +175,7 @@ impl Api {
         rotate: Rotate,
     ) -> Result<Rotated, Refusal> {
         let turnover = Turnover {
-            grace: std::time::Duration::from_secs(rotate.grace_seconds),
+            grace: Duration::from_secs(rotate.grace_seconds),
             token: rotate.token.as_ref().map(parse::adopted),
         };
         let rotation = self.control.rotate(peer.actor(), owner, turnover).await?;
@@ -187,6 +193,22 @@ impl Api {
             streams_cut: rotation.done.streams,
             revision: rotation.done.revision,
         })
+    }
+}
+
+impl Api {
+    /// The answer of an ending, with how far the fleet is.
+    pub(super) async fn everywhere(
+        &self,
+        mut done: Done,
+        wait: Wait,
+    ) -> Result<Json<Ended>, Refusal> {
+        let wait = Duration::from_secs(wait.wait_seconds);
+        if let Err(why) = self.control.wait_for_hosts(&mut done, wait).await {
+            // It is done here and written; only the others' answers are missing.
+            done.warnings.push(why.to_string());
+        }
+        Ok(Json(show::ended(done)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: a trainer that asks again after a broken connection gets the same token.
 //!
+//! So the work goes on when the connection breaks, in a task of its own, and its answer is kept.
 //! Threat: the kept answers hold tokens in the clear. So they live in memory only, are wiped when
 //! they go, belong to the asking user and path, and go after ten minutes.
 
@@ -16,16 +17,21 @@ use axum::{
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
 use super::{Api, peer::Peer, refusal::Refusal};
-use crate::clock::Stamp;
+use crate::{clock::Stamp, control::Refused};
 
 const KEPT_FOR: Duration = Duration::from_mins(10);
 const LONGEST_KEY: usize = 255;
 
 #[derive(Default)]
-pub(super) struct Replays(Mutex<BTreeMap<Name, Kept>>);
+pub(super) struct Replays {
+    kept: Mutex<BTreeMap<Name, Kept>>,
+    /// Work that somebody may ask for again.
+    tasks: TaskTracker,
+}
 
 /// Who asked what under which key.
 type Name = (u32, String, String);
@@ -43,13 +49,13 @@ struct Kept {
 impl Api {
     /// Answers once for each key: works it out the first time and repeats it after that. A
     /// refusal is not kept, because it changed nothing.
-    pub(super) async fn once<T: Serialize>(
+    pub(super) async fn once<T: Serialize + 'static>(
         &self,
         peer: Peer,
         headers: &HeaderMap,
         path: &str,
         question: &[u8],
-        work: impl Future<Output = Result<T, Refusal>>,
+        work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Result<Response, Refusal> {
         let Some(key) = headers.get("idempotency-key") else {
             return Ok(json(&work.await?));
@@ -59,19 +65,35 @@ impl Api {
         let name = (peer.uid(), path.to_owned(), key.to_owned());
         let now = self.control.clock().now();
         let slot = self.replays.slot(name, question, now)?;
-        let mut slot = slot.lock().await;
-        let answer = match &*slot {
-            Some(kept) => kept.clone(),
-            None => slot.insert(Zeroizing::new(text(&work.await?))).clone(),
-        };
-        Ok(respond(answer.to_vec()))
+        let task = self.replays.tasks.spawn(async move {
+            let mut slot = slot.lock().await;
+            match &*slot {
+                Some(kept) => Ok(kept.clone()),
+                None => work
+                    .await
+                    .map(|answer| slot.insert(Zeroizing::new(text(&answer))).clone()),
+            }
+        });
+        match task.await {
+            Ok(answer) => Ok(respond(answer?.to_vec())),
+            Err(why) => match why.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_cancelled) => Err(Refused::Stopping.into()),
+            },
+        }
     }
 }
 
 impl Replays {
+    /// Waits for the work that nobody may be waiting for.
+    pub(super) async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     fn slot(&self, name: Name, question: &[u8], now: Stamp) -> Result<Answer, Refusal> {
         let question = Sha256::digest(question).into();
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.until > now);
         let kept = kept.entry(name).or_insert_with(|| Kept {
             until: now.after(KEPT_FOR),

@@ -13,10 +13,9 @@ use super::{
     peer::Peer,
     question::{Query, Question, Raw, read},
     refusal::Refusal,
-    show,
     wire::{
         Changed, Ended, Moment, Renew, Renewed, RolloutClose, RolloutList, RolloutOpen,
-        RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen, RolloutsOpened,
+        RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen, RolloutsOpened, Wait,
     },
 };
 use crate::{
@@ -37,11 +36,12 @@ pub(super) async fn open(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let many = read::<Peek>(&body)?.rollouts.is_some();
+    let (asked, question) = (api.clone(), body.clone());
     if many {
-        let work = api.open_many(peer, &body);
+        let work = async move { asked.open_many(peer, &question).await };
         api.once(peer, &headers, "rollouts", &body, work).await
     } else {
-        let work = api.open_one(peer, &body);
+        let work = async move { asked.open_one(peer, &question).await };
         api.once(peer, &headers, "rollouts", &body, work).await
     }
 }
@@ -113,15 +113,17 @@ pub(super) async fn close_one(
     State(api): State<Api>,
     peer: Peer,
     Path(id): Path<String>,
+    Query(wait): Query<Wait>,
 ) -> Result<Json<Ended>, Refusal> {
     let closing = Closing::Ids(vec![named(&id)?]);
     let done = api.control.close(peer.actor(), closing).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn close_many(
     State(api): State<Api>,
     peer: Peer,
+    Query(wait): Query<Wait>,
     Question(close): Question<RolloutClose>,
 ) -> Result<Json<Ended>, Refusal> {
     let closing = match (close.ids, close.client) {
@@ -130,7 +132,7 @@ pub(super) async fn close_many(
         _ => return Err(Refusal::invalid("say either ids or client")),
     };
     let done = api.control.close(peer.actor(), closing).await?;
-    Ok(Json(show::ended(done)))
+    api.everywhere(done, wait).await
 }
 
 pub(super) async fn drain(
@@ -172,10 +174,11 @@ pub(super) async fn rotate(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let path = format!("rollouts/{id}/rotate");
-    let work = async {
+    let (asked, question) = (api.clone(), body.clone());
+    let work = async move {
         let id = named(&id)?;
         let owner = Owner::Rollout(id.clone());
-        let mut rotated = api.rotated(peer, owner, read(&body)?).await?;
+        let mut rotated = asked.rotated(peer, owner, read(&question)?).await?;
         rotated.rollout = Some(id);
         Ok(rotated)
     };

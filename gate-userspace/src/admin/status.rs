@@ -15,7 +15,11 @@ use super::{
     },
 };
 use crate::{
-    clock::Stamp, control::Opens, ident::Revision, secret::UnsealError, settings::Mode,
+    clock::Stamp,
+    control::{HostState, Opens},
+    ident::Revision,
+    secret::UnsealError,
+    settings::Mode,
     store::Filter,
 };
 
@@ -78,19 +82,25 @@ pub(super) async fn verify(State(api): State<Api>) -> Result<Json<Verified>, Ref
     }))
 }
 
-pub(super) async fn hosts(State(api): State<Api>) -> Json<Hosts> {
+pub(super) async fn hosts(State(api): State<Api>) -> Result<Json<Hosts>, Refusal> {
     let grants = api.control.grants();
-    let revision = grants.revision();
-    Json(Hosts {
-        hosts: vec![HostView {
-            host: grants.host().clone(),
-            revision,
-            state: "live".to_owned(),
-            last_seen: api.control.clock().now().into(),
-            this: true,
-        }],
-        revision,
-    })
+    let hosts = api.control.hosts().await?.into_iter();
+    let hosts = hosts.map(|host| HostView {
+        this: host.host == *grants.host(),
+        host: host.host,
+        revision: host.revision,
+        state: match host.state {
+            HostState::Done => "live",
+            HostState::Behind => "behind",
+            HostState::SelfClosed => "self-closed",
+        }
+        .to_owned(),
+        last_seen: host.last_seen.into(),
+    });
+    Ok(Json(Hosts {
+        hosts: hosts.collect(),
+        revision: grants.revision(),
+    }))
 }
 
 pub(super) async fn audit(

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Incoming};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
+use tokio::{io::AsyncWriteExt, net::UnixStream};
 
 use super::*;
 use crate::{
@@ -171,12 +171,46 @@ async fn the_same_idempotency_key_gives_the_same_token() {
         (status, &other["error"]["type"]),
         (409, &json!("idempotency_key_reused"))
     );
-    place.gate.clock.advance(std::time::Duration::from_mins(10));
+    place.gate.clock.advance(Duration::from_mins(10));
     assert_eq!(
         open("k1", "r").await.0,
         409,
         "after ten minutes it is a new question"
     );
+}
+
+/// What the key is for: the connection broke, and the answer never came.
+#[tokio::test]
+async fn a_broken_connection_does_not_cost_the_token() {
+    let place = Place::new().await;
+    place.post("/v1/clients", json!({"client":"a"})).await;
+    let body = json!({"rollout":"r","client":"a"}).to_string();
+    let head = format!(
+        "POST /v1/rollouts HTTP/1.1\r\nhost: gate\r\nidempotency-key: k\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = UnixStream::connect(&place.socket).await.unwrap();
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    drop(stream);
+    while place.gate.control.grants().counts().1 == 0 {
+        tokio::task::yield_now().await;
+    }
+    let keys = [("idempotency-key", "k")];
+    let again = place.ask(Method::POST, "/v1/rollouts", &keys, body).await;
+    assert_eq!(again.0, 200, "{}", again.1);
+    assert_eq!(again.1["revision"], json!(2));
+}
+
+/// A watcher does not keep the gate from stopping.
+#[tokio::test]
+async fn the_socket_goes_when_the_gate_stops() {
+    let place = Place::new().await;
+    let request = Request::get("/v1/events").body(Full::default()).unwrap();
+    let _watcher = place.send(request).await;
+    place.stop.cancel();
+    while place.socket.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
@@ -263,6 +297,7 @@ async fn changes_are_streamed_to_who_watches() {
 
 struct Place {
     gate: Gate,
+    stop: CancellationToken,
     socket: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -278,9 +313,11 @@ impl Place {
             prefix: "/rollout/{rollout}".to_owned(),
         };
         let api = Api::new(gate.control.clone(), Arc::new(FakeInspect), doorways);
-        beside(run(api, bound, CancellationToken::new()));
+        let stop = CancellationToken::new();
+        beside(run(api, bound, stop.clone()));
         Self {
             gate,
+            stop,
             socket,
             _folder: folder,
         }

@@ -19,7 +19,7 @@ pub use client::{
     ClientAdd, ClientAdded, ClientList, ClientView, KeySet, Renew, Renewed, Rotate, Rotated,
     Sources, SourcesChanged, SourcesPatch, TokenView,
 };
-pub use ended::{Changed, Ended, HostState, HostView, Hosts};
+pub use ended::{Changed, Ended, HostState, HostView, Hosts, Wait};
 pub use env::{Door, variables};
 pub use event::{Audit, AuditEntry, AuditQuery, Event};
 pub use explain::{Explain, Explained, RingVerdict};

@@ -57,7 +57,7 @@ impl Writer {
         if count > 0
             && let Ok(revision) = self.commit_ending(Actor::Gate, changes).await
         {
-            self.desk.grants.set_revision(revision);
+            self.reach(revision);
         }
         count
     }

@@ -190,8 +190,12 @@ impl Gate {
     }
 
     async fn assemble(folder: &Path, clock: Clock, shared: Option<Digest>) -> Self {
-        let store = open(folder).await;
-        let grants = Arc::new(Grants::new("here".parse().unwrap(), Mode::Enforce));
+        Self::on(open(folder).await, "here", clock, shared).await
+    }
+
+    /// One host of a fleet.
+    pub(crate) async fn on(store: Store, host: &str, clock: Clock, shared: Option<Digest>) -> Self {
+        let grants = Arc::new(Grants::new(host.parse().unwrap(), Mode::Enforce));
         let rings = Arc::new(FakeRings {
             state: Mutex::default(),
             store: store.clone(),

@@ -24,7 +24,7 @@ impl Writer {
         let change = set_closed("gate.panic", true);
         let written = self.commit_ending(actor, vec![change]).await;
         done.revision = self.revision_of(&written);
-        self.desk.grants.set_revision(done.revision);
+        self.reach(done.revision);
         done.answer(written, "serving", since)
     }
 
@@ -34,7 +34,7 @@ impl Writer {
             .retain(|change| !matches!(change.write, Write::SetClosed(_)));
         let change = set_closed("gate.open", false);
         let revision = self.commit(actor, vec![change]).await?;
-        self.desk.grants.set_revision(revision);
+        self.reach(revision);
         let mut done = self.done(revision);
         if let Err(why) = self.desk.ring.set_mode(self.desk.mode).await {
             done.warn("the packet ring is still closed", &why);

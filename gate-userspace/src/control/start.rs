@@ -77,6 +77,8 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         leases: Leases::default(),
         unwritten: Vec::new(),
         retry: None,
+        written: snapshot.revision,
+        told: None,
     };
     let mode = if snapshot.closed {
         Mode::Closed
@@ -93,6 +95,8 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
     desk.ring.set_mode(mode).await?;
     let revision = desk.grants.revision();
     desk.ring.sync(revision, desk.grants.openings()).await?;
+    // Others may have written meanwhile; and from here on this host counts.
+    writer.follow().await?;
     let (ask, jobs) = mpsc::channel(QUEUE);
     Ok((Control { desk, jobs: ask }, Worker { writer, jobs }))
 }
@@ -182,7 +186,7 @@ impl Writer {
             note: note_client("client.add", name, json!({ "shared": true })),
         };
         let revision = self.commit(Actor::Gate, vec![change]).await?;
-        self.desk.grants.set_revision(revision);
+        self.reach(revision);
         Ok(client)
     }
 }

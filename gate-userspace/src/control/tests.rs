@@ -1,5 +1,6 @@
 //! What a change does on its way, against rings that remember.
 
+mod fleet;
 mod interleavings;
 
 use std::time::Duration;

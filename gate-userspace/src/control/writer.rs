@@ -34,6 +34,10 @@ pub(super) struct Writer {
     pub(super) unwritten: Vec<Change>,
     /// When to try those again.
     pub(super) retry: Option<tokio::time::Instant>,
+    /// The last change of our own; others may have made some between it and the table's.
+    pub(super) written: Revision,
+    /// What this host has told the others, and when.
+    pub(super) told: Option<(Revision, Stamp)>,
 }
 
 impl Writer {
@@ -64,6 +68,7 @@ impl Writer {
             changes,
         };
         let revision = self.desk.store.commit(commit).await?;
+        self.written = self.written.max(revision);
         for (kind, subject) in notes {
             self.desk.events.emit(Event::Change {
                 at,
@@ -98,7 +103,7 @@ impl Writer {
         while !self.unwritten.is_empty() {
             match self.commit(Actor::Gate, self.unwritten.clone()).await {
                 Ok(revision) => {
-                    self.desk.grants.set_revision(revision);
+                    self.reach(revision);
                     self.unwritten.clear();
                 }
                 // Somebody else's later word on the same thing stands.
@@ -115,6 +120,15 @@ impl Writer {
         self.retry = None;
     }
 
+    /// The table is at this revision, unless others' changes came in between: those are looked for
+    /// first.
+    pub(super) fn reach(&self, revision: Revision) {
+        let grants = &self.desk.grants;
+        if revision.0 == grants.revision().0 + 1 {
+            grants.set_revision(revision);
+        }
+    }
+
     /// Whether this has ended here and the store does not know yet.
     pub(super) fn is_unwritten(&self, subject: &str) -> bool {
         self.unwritten
@@ -128,7 +142,7 @@ impl Writer {
         revision: Revision,
         effects: Effects,
     ) -> Result<(), RingError> {
-        self.desk.grants.set_revision(revision);
+        self.reach(revision);
         if effects.deltas.is_empty() {
             return Ok(());
         }
@@ -139,7 +153,7 @@ impl Writer {
     /// Ends outside of the table what ended in it, in the order of the law: streams, then entries,
     /// then connections that the proxy does not own.
     pub(super) async fn shut_down(&self, revision: Revision, effects: Effects, why: Why) -> Done {
-        self.desk.grants.set_revision(revision);
+        self.reach(revision);
         let mut done = self.done(revision);
         done.tokens = effects.dead.len();
         if !effects.dead.is_empty() {

@@ -3,6 +3,8 @@
 //! State-based: a change holds the whole new record. Every commit is one revision; each of its
 //! changes is a row of the feed, which is the audit trail too, so a note never holds a secret.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::{
@@ -91,6 +93,18 @@ pub struct Line {
     pub kind: String,
     pub subject: String,
     pub detail: Value,
+}
+
+/// What one host of a fleet has last told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub host: HostName,
+    /// The last change that it enforces.
+    pub revision: Revision,
+    /// Since it told, by the store's own clock.
+    pub age: Duration,
+    /// After how long without word from the store it closes itself.
+    pub staleness: Option<Duration>,
 }
 
 /// What a feed row is about.

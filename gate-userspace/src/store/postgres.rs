@@ -4,6 +4,7 @@
 //! writers take one row lock for their revision, so that revisions appear in order and a reader
 //! that has seen one has seen all before it.
 
+mod hosts;
 mod listen;
 mod migrate;
 mod read;
@@ -38,6 +39,7 @@ pub struct Postgres {
     pool: Pool,
     config: Arc<Config>,
     bell: Arc<Notify>,
+    staleness: Option<Duration>,
 }
 
 /// Never the password.
@@ -51,12 +53,15 @@ impl std::fmt::Debug for Postgres {
 }
 
 impl Postgres {
+    /// `staleness` is how long this host goes on without word from the store; none = until each
+    /// lease ends.
+    ///
     /// Connects and brings the schema to this version; of several that start together one does it.
     ///
     /// # Errors
     /// When the server cannot be reached, or its schema is of a newer version.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse().map_err(in_use)?;
+    pub async fn open(url: &str, staleness: Option<Duration>) -> Result<Self, StoreError> {
+        let mut config: Config = url.parse()?;
         config.connect_timeout(PATIENCE).application_name("gated");
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
@@ -76,6 +81,7 @@ impl Postgres {
             pool,
             config: Arc::new(config),
             bell: Arc::default(),
+            staleness,
         };
         patiently(async { migrate::run(&mut store.client().await?).await }).await?;
         Ok(store)
@@ -132,6 +138,10 @@ impl Postgres {
         patiently(async { migrate::check(&self.client().await?).await }).await
     }
 
+    pub(super) fn staleness(&self) -> Option<Duration> {
+        self.staleness
+    }
+
     pub(super) async fn rung(&self) {
         // Too long without a ring is as good as one.
         _ = tokio::time::timeout(POLL, self.bell.notified()).await;
@@ -152,10 +162,6 @@ impl From<PoolError> for StoreError {
     fn from(why: PoolError) -> Self {
         Self::Use(why.into())
     }
-}
-
-fn in_use(why: tokio_postgres::Error) -> StoreError {
-    why.into()
 }
 
 async fn patiently<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

@@ -13,7 +13,7 @@ use crate::{
     source::Source,
 };
 
-mod server;
+pub(crate) mod server;
 
 /// A store that can be closed and opened again, as a restart does.
 enum Place {
@@ -295,7 +295,7 @@ impl Place {
     async fn open(&self) -> Store {
         let folder = match self {
             Self::Postgres(database) => {
-                return Store::Postgres(Postgres::open(&database.url()).await.unwrap());
+                return Store::Postgres(Postgres::open(&database.url(), None).await.unwrap());
             }
             Self::Embedded(folder) => folder,
         };

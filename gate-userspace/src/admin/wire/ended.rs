@@ -31,6 +31,14 @@ pub struct HostState {
     pub state: String,
 }
 
+/// `?wait_seconds=N` of an ending: until every host enforces it, at most that long.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    #[serde(default)]
+    pub wait_seconds: u64,
+}
+
 /// Answer of a change that ends nothing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Changed {

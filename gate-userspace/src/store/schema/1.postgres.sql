@@ -77,3 +77,11 @@ CREATE TABLE gate_changes (
     PRIMARY KEY (revision, seq)
 );
 CREATE INDEX gate_changes_at ON gate_changes (at);
+
+-- Times by the server's clock, in milliseconds.
+CREATE TABLE gate_hosts (
+    host TEXT PRIMARY KEY,
+    revision BIGINT NOT NULL,
+    seen BIGINT NOT NULL,
+    staleness BIGINT
+);

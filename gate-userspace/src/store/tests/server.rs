@@ -96,6 +96,14 @@ impl Database {
         server.url(&self.name)
     }
 
+    /// As when the server is gone, for good.
+    pub(crate) async fn drop(&self) {
+        let server = SERVER.as_ref().expect("it was there when this was made");
+        let client = connect(&server.url("postgres")).await;
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        client.batch_execute(&drop).await.unwrap();
+    }
+
     /// Every row of every table, bytes as bytes.
     pub(crate) async fn raw(&self) -> Vec<u8> {
         let client = connect(&self.url()).await;

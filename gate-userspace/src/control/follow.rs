@@ -1,0 +1,183 @@
+//! Brings this host to what others have changed, and tells them how far it is.
+//!
+//! State-based: the feed says which clients and rollouts changed, the store how they stand, and
+//! putting the same state twice changes nothing. A host that cannot tell the others that it lives
+//! must not go on for ever: its freshness counts from the last time it could.
+
+use std::time::Duration;
+
+use super::{
+    Event, Why,
+    answer::Done,
+    client::unique,
+    writer::{SHARED_TOKEN, Writer},
+};
+use crate::{
+    client::Client,
+    grants::Effects,
+    ident::{ClientId, Revision, RolloutSerial},
+    rollout::Rollout,
+    settings::Mode,
+    store::{News, StoreError},
+};
+
+/// A live host tells so at least this many times before it would close itself.
+const TIMES: u32 = 6;
+
+/// Without a bound a host still shows that it lives.
+const SELDOM: Duration = Duration::from_secs(10);
+
+impl Writer {
+    /// Before a job: what ended is written, and the job sees what others did.
+    pub(super) async fn prepare(&mut self) {
+        self.catch_up().await;
+        if self.desk.store.is_shared() {
+            self.follow_on().await;
+        }
+    }
+
+    /// After a job: others may have written between two of our own revisions.
+    pub(super) async fn follow_up(&mut self) {
+        if self.written > self.desk.grants.revision() || self.desk.store.is_shared() {
+            self.follow_on().await;
+        }
+    }
+
+    /// As [`Self::follow`]; a store that does not answer is tried again at the next ring.
+    pub(super) async fn follow_on(&mut self) {
+        if let Err(why) = self.follow().await {
+            tracing::warn!(error = %why, "the store does not answer");
+        }
+    }
+
+    pub(super) async fn follow(&mut self) -> Result<(), StoreError> {
+        self.catch_up().await;
+        if !self.unwritten.is_empty() {
+            // What has ended here would come back with somebody else's change of it.
+            return Err(StoreError::Closed);
+        }
+        let seen = self.desk.grants.revision();
+        let news = self.desk.store.news(seen).await?;
+        let revision = news.revision;
+        if revision > seen {
+            self.apply(news).await;
+            self.desk.grants.set_revision(revision);
+        }
+        self.tell(revision).await
+    }
+
+    async fn tell(&mut self, revision: Revision) -> Result<(), StoreError> {
+        let now = self.now();
+        let staleness = self.desk.store.staleness();
+        let often = staleness.map_or(SELDOM, |staleness| staleness / TIMES);
+        if let Some((told, at)) = self.told
+            && told == revision
+            && now < at.after(often)
+        {
+            return Ok(());
+        }
+        let host = self.desk.grants.host().clone();
+        self.desk.store.tell(&host, revision).await?;
+        self.told = Some((revision, now));
+        if let Some(staleness) = staleness {
+            self.desk.grants.set_fresh_until(now.after(staleness));
+        }
+        Ok(())
+    }
+
+    async fn apply(&mut self, news: News) {
+        let revision = news.revision;
+        self.apply_mode(news.closed).await;
+        let ended = news.rollouts.iter().filter(|(_, now)| now.is_none());
+        let ended: Vec<RolloutSerial> = ended.map(|(serial, _)| *serial).collect();
+        let effects = self.drop_rollouts(unique(ended).into_iter());
+        let mut done = self.shut_down(revision, effects, Why::Closed).await;
+        let mut effects = Effects::default();
+        for (id, now) in news.clients {
+            match now {
+                Some(client) => effects.then(self.put_followed(client)),
+                None => done.add(self.end_followed(id, revision).await),
+            }
+        }
+        for (_, now) in news.rollouts {
+            if let Some(rollout) = now {
+                effects.then(self.put_followed_rollout(rollout));
+            }
+        }
+        done.add(
+            self.shut_down(revision, effects.settled(), Why::Revoked)
+                .await,
+        );
+        self.alarm(&done);
+    }
+
+    fn put_followed(&mut self, mut client: Client) -> Effects {
+        let grants = &self.desk.grants;
+        if let Some(before) = grants.client(client.id) {
+            let before = before.record();
+            let shared = before.tokens.iter().find(|token| token.id == SHARED_TOKEN);
+            client.tokens.extend(shared.cloned());
+        }
+        self.lease_client(&client);
+        let names = self.desk.names.pin();
+        names.insert(client.name.clone(), client.id);
+        self.desk.grants.put_client(client)
+    }
+
+    async fn end_followed(&mut self, id: ClientId, revision: Revision) -> Done {
+        match self.desk.grants.client(id) {
+            Some(grant) => {
+                let client = grant.record();
+                self.end_client_here(&client, revision, Why::Revoked).await
+            }
+            None => Done::default(),
+        }
+    }
+
+    fn put_followed_rollout(&mut self, rollout: Rollout) -> Effects {
+        if self.desk.grants.client(rollout.client).is_none() {
+            // Its client ended after it was read.
+            return Effects::default();
+        }
+        self.lease_rollout(&rollout);
+        self.desk.grants.put_rollout(rollout)
+    }
+
+    async fn apply_mode(&mut self, closed: bool) {
+        let grants = &self.desk.grants;
+        let mode = if closed { Mode::Closed } else { self.desk.mode };
+        if grants.mode() == mode || self.is_unwritten("gate") {
+            return;
+        }
+        let mut done = Done::default();
+        if closed {
+            grants.set_mode(mode);
+        }
+        if let Err(why) = self.desk.ring.set_mode(mode).await {
+            done.warn("the packet ring is in another mode", &why);
+        }
+        if closed {
+            self.desk.streams.cut_all(Why::Panic).await;
+        } else {
+            grants.set_mode(mode);
+        }
+        self.alarm(&done);
+    }
+
+    /// Nobody waits for an answer here, so what failed is an event.
+    fn alarm(&self, done: &Done) {
+        for message in &done.warnings {
+            self.desk.events.emit(Event::Alarm {
+                at: self.now(),
+                kind: "packet_ring".to_owned(),
+                message: message.clone(),
+            });
+        }
+    }
+}
+
+impl Done {
+    fn add(&mut self, more: Self) {
+        self.warnings.extend(more.warnings);
+    }
+}

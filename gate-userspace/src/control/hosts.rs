@@ -1,0 +1,110 @@
+//! How far the hosts of the fleet are, and waiting until they all are there.
+
+use std::time::Duration;
+
+use super::{Control, Done, HostDone, HostState, Refused};
+use crate::{
+    clock::Stamp,
+    ident::{HostName, Revision},
+    store::Told,
+};
+
+/// How much the clocks of a host and the store may run apart while a host counts down.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// Between two looks while somebody waits.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// One host of the fleet, or the only one.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub host: HostName,
+    pub revision: Revision,
+    pub state: HostState,
+    pub last_seen: Stamp,
+}
+
+impl Control {
+    /// Every host that has told of itself; this one alone without a fleet.
+    pub async fn hosts(&self) -> Result<Vec<Host>, Refused> {
+        let (grants, now) = (self.grants(), self.clock().now());
+        let revision = grants.revision();
+        let told = self.desk.store.hosts().await?;
+        if told.is_empty() {
+            return Ok(vec![Host {
+                host: grants.host().clone(),
+                revision,
+                state: HostState::Done,
+                last_seen: now,
+            }]);
+        }
+        let hosts = told.into_iter().map(|told| {
+            let age = i64::try_from(told.age.as_millis()).unwrap_or(i64::MAX);
+            Host {
+                state: state(&told, revision),
+                host: told.host,
+                revision: told.revision,
+                last_seen: Stamp(now.0.saturating_sub(age)),
+            }
+        });
+        Ok(hosts.collect())
+    }
+
+    /// Waits until every host enforces what was done, at most this long, and says who does not.
+    pub async fn wait_for_hosts(&self, done: &mut Done, wait: Duration) -> Result<(), Refused> {
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            let told = self.desk.store.hosts().await?;
+            if told.is_empty() {
+                return Ok(());
+            }
+            let hosts = told.into_iter().map(|told| HostDone {
+                state: state(&told, done.revision),
+                host: told.host,
+                revision: told.revision,
+            });
+            done.hosts = hosts.collect();
+            let is_behind = |host: &HostDone| host.state == HostState::Behind;
+            if !done.hosts.iter().any(is_behind) || tokio::time::Instant::now() >= until {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// A host that was not heard of for its staleness has closed itself: it serves nobody any more.
+fn state(told: &Told, wanted: Revision) -> HostState {
+    let is_over = |staleness| told.age > staleness + SKEW;
+    if told.revision >= wanted {
+        HostState::Done
+    } else if told.staleness.is_some_and(is_over) {
+        HostState::SelfClosed
+    } else {
+        HostState::Behind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_counts_until_it_has_closed_itself() {
+        let told = |revision, age| Told {
+            host: "b".parse().unwrap(),
+            revision: Revision(revision),
+            age: Duration::from_secs(age),
+            staleness: Some(Duration::from_mins(1)),
+        };
+        let rows = [
+            (told(7, 0), HostState::Done),
+            (told(6, 0), HostState::Behind),
+            (told(6, 65), HostState::Behind),
+            (told(6, 66), HostState::SelfClosed),
+        ];
+        for (told, expected) in rows {
+            assert_eq!(state(&told, Revision(7)), expected, "{told:?}");
+        }
+    }
+}
