@@ -204,8 +204,8 @@ async fn a_removed_source_narrows_and_the_last_one_stays() {
     assert_eq!(
         gate.rings.take_log(),
         [
-            "shut 10.0.0.1/32",
             "narrow 1",
+            "shut 10.0.0.1/32",
             "destroy 10.0.0.1/32 keep []"
         ]
     );

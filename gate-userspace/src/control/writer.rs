@@ -159,15 +159,15 @@ impl Writer {
         if !effects.dead.is_empty() {
             done.count(self.desk.streams.cut(effects.dead, why).await);
         }
+        if !effects.narrowed.is_empty() {
+            done.count(self.desk.streams.narrow(effects.narrowed).await);
+        }
         let gone = self.gone(&effects.deltas);
         if !effects.deltas.is_empty() {
             match self.desk.ring.apply(revision, effects.deltas).await {
                 Ok(applied) => done.entries_removed = applied.removed,
                 Err(why) => done.warn("entries may still be open", &why),
             }
-        }
-        if !effects.narrowed.is_empty() {
-            done.count(self.desk.streams.narrow(effects.narrowed).await);
         }
         if !gone.is_empty() {
             match self.desk.ring.destroy(gone).await {
