@@ -36,6 +36,7 @@ pub use renew::Turnover;
 pub use rings::{Applied, CutCount, Gone, PacketRing, RingError, Streams, Why, Work};
 pub use start::{Parts, StartError, start};
 
+pub use crate::store::{Filter, Line};
 use crate::{
     client::Client,
     clock::Clock,
@@ -43,7 +44,7 @@ use crate::{
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
     secret::{Keyring, UpstreamKey},
     settings::Mode,
-    store::{Filter, Line, Store, StoreError},
+    store::{Store, StoreError},
 };
 use writer::Writer;
 

@@ -16,11 +16,10 @@ use super::{
 };
 use crate::{
     clock::Stamp,
-    control::{HostState, Opens},
+    control::{Filter, HostState, Opens},
     ident::Revision,
     secret::UnsealError,
     settings::Mode,
-    store::Filter,
 };
 
 const LINES: u32 = 1000;
