@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Actor, Applied, Control, CutCount, Events, Gone, NewClient, NewRollout, PacketRing, Parts,
-    RingError, Streams, Why, Work, Worker, start,
+    RingError, StartError, Streams, Why, Work, Worker, start,
 };
 use crate::{
     client::Reach,
@@ -195,6 +195,18 @@ impl Gate {
 
     /// One host of a fleet.
     pub(crate) async fn on(store: Store, host: &str, clock: Clock, shared: Option<Digest>) -> Self {
+        let (gate, worker) = Self::still(store, host, clock, shared).await.unwrap();
+        run_beside(worker);
+        gate
+    }
+
+    /// A gate whose writer the test itself moves.
+    pub(crate) async fn still(
+        store: Store,
+        host: &str,
+        clock: Clock,
+        shared: Option<Digest>,
+    ) -> Result<(Self, Worker), StartError> {
         let grants = Arc::new(Grants::new(host.parse().unwrap(), Mode::Enforce));
         let rings = Arc::new(FakeRings {
             state: Mutex::default(),
@@ -215,19 +227,18 @@ impl Gate {
             mode: Mode::Enforce,
             shared,
         })
-        .await
-        .unwrap();
-        run_beside(worker);
-        Self {
+        .await?;
+        let gate = Self {
             control,
             rings,
             store,
             clock,
-        }
+        };
+        Ok((gate, worker))
     }
 }
 
-async fn open(folder: &Path) -> Store {
+pub(crate) async fn open(folder: &Path) -> Store {
     // The thread of the gate before may still be closing the file.
     loop {
         match Embedded::open(&folder.join("gate.db")).await {

@@ -50,6 +50,8 @@ pub enum StartError {
     Ring(#[from] RingError),
     #[error("the shared secret is also the token of client `{0}`")]
     SharedTaken(ClientName),
+    #[error("client `{0}` has tokens of its own, and would cover rollouts with them")]
+    SharedName(ClientName),
 }
 
 /// Loads the table, brings the packet ring to it, and hands out the task that does the changing.
@@ -147,6 +149,10 @@ impl Writer {
         }
         let now = self.now();
         let mut client = match self.client_named(&name) {
+            // The row of an earlier start has no token; any other was made by somebody.
+            Ok(client) if !client.tokens.is_empty() => {
+                return Err(StartError::SharedName(name));
+            }
             Ok(client) => Client::clone(&client),
             Err(_absent) => self.add_shared(&name).await?,
         };

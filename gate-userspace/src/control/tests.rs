@@ -594,6 +594,23 @@ async fn a_shared_secret_covers_rollouts_and_stays_in_memory() {
     assert!(gate.control.grants().find(&digest).is_none());
 }
 
+/// A client that somebody made for himself must not come to cover everybody's rollouts.
+#[tokio::test]
+async fn a_client_of_that_name_does_not_become_the_shared_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    add(&gate, "shared", &[]).await;
+    let clock = gate.clock.clone();
+    drop(gate);
+    let (store, digest) = (
+        fakes::open(folder.path()).await,
+        Digest::of(b"of old, shared"),
+    );
+    let started = Gate::still(store, "here", clock, Some(digest)).await;
+    let why = started.err().expect("the name is taken").to_string();
+    assert!(why.contains("client `shared`"), "{why}");
+}
+
 fn turnover(grace: u64) -> Turnover {
     Turnover {
         grace: Duration::from_secs(grace),
