@@ -185,6 +185,7 @@ async fn a_broken_ring_is_named_and_the_token_is_dead_all_the_same() {
     gate.rings.state().broken = true;
     let done = gate.control.revoke(ACTOR, name("a")).await.unwrap();
     assert!(done.warnings[0].contains("entries may still be open"));
+    assert_eq!(done.hosts[0].state, HostState::Behind);
     assert!(grant(&gate, &added.token).is_none());
 }
 

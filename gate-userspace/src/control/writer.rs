@@ -244,6 +244,9 @@ impl Done {
     pub(super) fn warn(&mut self, what: &str, why: &RingError) {
         tracing::error!(error = %why, "{what}");
         self.warnings.push(format!("{what}: {why}"));
+        for host in &mut self.hosts {
+            host.state = HostState::Behind;
+        }
     }
 
     /// What ended has ended; but who asked must hear when a restart could bring it back.
