@@ -12,6 +12,7 @@ mod postgres;
 
 use std::{path::PathBuf, time::Duration};
 
+pub(crate) use change::Entity;
 pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
 pub use postgres::Postgres;

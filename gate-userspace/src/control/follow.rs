@@ -146,7 +146,7 @@ impl Writer {
     async fn apply_mode(&mut self, closed: bool) {
         let grants = &self.desk.grants;
         let mode = if closed { Mode::Closed } else { self.desk.mode };
-        if grants.mode() == mode || self.is_unwritten("gate") {
+        if grants.mode() == mode || !self.unwritten.is_empty() {
             return;
         }
         let mut done = Done::default();

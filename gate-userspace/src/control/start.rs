@@ -11,6 +11,7 @@ use super::{
     Actor, Control, Desk, Events, PacketRing, RingError, Streams, Worker,
     expire::{alive, is_over},
     lease::Leases,
+    unwritten::Unwritten,
     writer::{SHARED_TOKEN, Writer, end_client, note_client},
 };
 use crate::{
@@ -77,7 +78,7 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
     let mut writer = Writer {
         desk: Arc::clone(&desk),
         leases: Leases::default(),
-        unwritten: Vec::new(),
+        unwritten: Unwritten::default(),
         retry: None,
         written: snapshot.revision,
         told: None,
@@ -106,9 +107,10 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
 impl Writer {
     fn load(&mut self, snapshot: Snapshot) {
         let now = self.now();
+        let mut unwritten = Vec::new();
         for mut client in snapshot.clients {
             if is_over(client.expires, now) {
-                self.unwritten.push(end_client("client.expire", &client));
+                unwritten.push(end_client("client.expire", &client));
                 continue;
             }
             client.tokens = alive(&client.tokens, now);
@@ -124,7 +126,7 @@ impl Writer {
             };
             if is_over(rollout.expires, now) {
                 let client = client.record();
-                self.unwritten.push(Change {
+                unwritten.push(Change {
                     write: Write::EndRollout(rollout.serial),
                     note: crate::store::Note {
                         kind: "rollout.expire",
@@ -139,6 +141,7 @@ impl Writer {
             self.lease_rollout(&rollout);
             self.desk.grants.put_rollout(rollout);
         }
+        self.unwritten.add(unwritten);
     }
 
     /// The client of the configured secret: a row without a token, and a token without a row.

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod interleavings;
+mod outage;
 
 use std::time::Duration;
 
