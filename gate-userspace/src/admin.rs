@@ -110,6 +110,7 @@ fn router(api: Api) -> Router {
         .route("/v1/rollouts/{id}/renew", post(rollouts::renew))
         .route("/v1/rollouts/{id}/rotate", post(rollouts::rotate))
         .route("/v1/rollouts/{id}/drain", post(rollouts::drain))
+        .route("/v1/keys/reseal", post(kernel::reseal))
         .route("/v1/status", get(status::status))
         .route("/v1/verify", get(status::verify))
         .route("/v1/hosts", get(status::hosts))

@@ -19,6 +19,7 @@ mod lease;
 mod expire;
 mod mode;
 mod keys;
+mod reseal;
 mod follow;
 mod hosts;
 
@@ -34,16 +35,18 @@ pub use hosts::Host;
 pub use keys::{KeyCheck, Opens};
 pub use refused::Refused;
 pub use renew::Turnover;
+pub use reseal::Resealed;
 pub use rings::{Applied, CutCount, Gone, PacketRing, RingError, Streams, Why, Work};
 pub use start::{Parts, StartError, start};
 
 pub use crate::store::{Filter, Line};
+
 use crate::{
     client::Client,
     clock::Clock,
     grants::{Grants, RolloutGrant},
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
-    secret::{Keyring, UpstreamKey},
+    secret::{Digest, Keyring, UpstreamKey},
     settings::Mode,
     store::{Store, StoreError},
 };
@@ -79,7 +82,8 @@ struct Desk {
     names: papaya::HashMap<ClientName, ClientId>,
     /// As configured; what is in force may be `Closed`.
     mode: Mode,
-    shared: Option<ClientName>,
+    /// The client of the configured secret, and the secret's digest.
+    shared: Option<(ClientName, Digest)>,
     events: Events,
 }
 
@@ -126,6 +130,10 @@ impl Control {
         change!(self, writer => writer.set_key(actor, &name, &key))
     }
 
+    pub async fn reseal(&self, actor: Actor) -> Result<Resealed, Refused> {
+        change!(self, writer => writer.reseal(actor))
+    }
+
     pub async fn open_rollouts(
         &self,
         actor: Actor,
@@ -162,7 +170,8 @@ impl Control {
     }
 
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
-        change!(self, writer => writer.panic(actor))
+        self.emergency(move |writer| Box::pin(writer.panic(actor)))
+            .await
     }
 
     pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {
@@ -204,6 +213,21 @@ impl Control {
 
     /// Hands a job to the writer. Once it is taken it is finished, whether or not anybody waits.
     async fn change<T: Send + 'static>(
+        &self,
+        job: impl for<'a> FnOnce(&'a mut Writer) -> Work<'a, Result<T, Refused>> + Send + 'static,
+    ) -> Result<T, Refused> {
+        // Before the first word of the store nobody can say what there is.
+        self.emergency(move |writer| {
+            if writer.is_loaded {
+                job(writer)
+            } else {
+                Box::pin(async { Err(Refused::Store(StoreError::Slow)) })
+            }
+        })
+        .await
+    }
+
+    async fn emergency<T: Send + 'static>(
         &self,
         job: impl for<'a> FnOnce(&'a mut Writer) -> Work<'a, Result<T, Refused>> + Send + 'static,
     ) -> Result<T, Refused> {
@@ -299,7 +323,7 @@ impl Desk {
 
     fn not_shared(&self, client: &Client) -> Result<(), Refused> {
         match &self.shared {
-            Some(name) if *name == client.name => Err(Refused::Shared(name.clone())),
+            Some((name, _)) if *name == client.name => Err(Refused::Shared(name.clone())),
             _ => Ok(()),
         }
     }

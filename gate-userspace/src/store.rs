@@ -9,12 +9,14 @@ mod row;
 mod sql;
 mod embedded;
 mod postgres;
+mod place;
 
 use std::{path::PathBuf, time::Duration};
 
 pub(crate) use change::Entity;
 pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
+pub use place::{BadPlace, StorePlace};
 pub use postgres::Postgres;
 pub use row::BadRow;
 
@@ -52,6 +54,8 @@ pub enum StoreError {
     Use(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("change {index} does not fit: {why}")]
     Rejected { index: usize, why: Rejection },
+    #[error("the store cannot be reached")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the store did not answer in time")]
     Slow,
     #[error("the store is closed")]
@@ -71,6 +75,13 @@ pub enum Rejection {
     ClientEnded,
     #[error("somebody changed it meanwhile")]
     Stale,
+}
+
+impl StoreError {
+    /// Whether it may be there again later, as it was.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Slow)
+    }
 }
 
 macro_rules! each {

@@ -23,7 +23,24 @@ pub struct Doorways {
     pub prefix: String,
 }
 
+/// The doorways as they are at one moment: an answer that names thousands of rollouts looks once.
+pub(super) struct Doors<'a> {
+    listen: &'a [SocketAddr],
+    prefix: &'a str,
+    candidates: BTreeSet<SocketAddr>,
+}
+
 impl Doorways {
+    pub(super) fn look(&self) -> Doors<'_> {
+        Doors {
+            listen: &self.listen,
+            prefix: &self.prefix,
+            candidates: self.listen.iter().flat_map(|at| spread(*at)).collect(),
+        }
+    }
+}
+
+impl Doors<'_> {
     pub(super) fn door(&self, rollout: &RolloutId, sources: &[Source], host: &HostName) -> Door {
         let mut places = sources.iter().filter_map(|source| source.place_on(host));
         let outside = places.find_map(|place| facing(place.net));
@@ -32,17 +49,15 @@ impl Doorways {
             .contains(&Source::Loopback)
             .then_some(Ipv4Addr::LOCALHOST);
         let facing = outside.or(inside.map(IpAddr::V4));
-        let candidates: BTreeSet<SocketAddr> =
-            self.listen.iter().flat_map(|at| spread(*at)).collect();
         let base = match facing {
             Some(ip) => self.listener_at(ip),
-            None if candidates.len() == 1 => candidates.first().copied(),
+            None if self.candidates.len() == 1 => self.candidates.first().copied(),
             None => None,
         };
         Door {
             base_url: base.map(url),
-            candidates: candidates.into_iter().map(url).collect(),
-            path: Door::path_of(&self.prefix, rollout),
+            candidates: self.candidates.iter().copied().map(url).collect(),
+            path: Door::path_of(self.prefix, rollout),
         }
     }
 
@@ -103,7 +118,7 @@ mod tests {
     #[test]
     fn a_caller_on_this_host_is_sent_to_loopback() {
         let doorways = doorways(&["0.0.0.0:8765"]);
-        let door = doorways.door(&id(), &[Source::Loopback], &host());
+        let door = doorways.look().door(&id(), &[Source::Loopback], &host());
         assert_eq!(door.base_url.unwrap(), "http://127.0.0.1:8765");
         assert_eq!(door.path, "/rollout/r-1");
     }
@@ -111,16 +126,18 @@ mod tests {
     #[test]
     fn a_listener_that_does_not_face_the_source_is_only_a_candidate() {
         let doorways = doorways(&["192.0.2.77:8765"]);
-        let door = doorways.door(&id(), &[Source::Loopback], &host());
+        let door = doorways.look().door(&id(), &[Source::Loopback], &host());
         assert_eq!(door.base_url, None);
         assert_eq!(door.candidates, ["http://192.0.2.77:8765"]);
     }
 
     #[test]
     fn the_only_address_is_the_one() {
-        let door = doorways(&["127.0.0.1:1"]).door(&id(), &[], &host());
+        let door = doorways(&["127.0.0.1:1"]).look().door(&id(), &[], &host());
         assert_eq!(door.base_url.unwrap(), "http://127.0.0.1:1");
-        let door = doorways(&["127.0.0.1:1", "[::1]:1"]).door(&id(), &[], &host());
+        let door = doorways(&["127.0.0.1:1", "[::1]:1"])
+            .look()
+            .door(&id(), &[], &host());
         assert_eq!((door.base_url, door.candidates.len()), (None, 2));
     }
 

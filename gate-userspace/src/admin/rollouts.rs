@@ -76,7 +76,10 @@ impl Api {
     ) -> Result<RolloutsOpened, Refusal> {
         let openings = self.control.open_rollouts(peer.actor(), asks).await?;
         let revision = openings.first().map(|opening| opening.revision);
-        let rollouts = openings.into_iter().map(|opening| self.opened(opening));
+        let doors = self.doorways.look();
+        let rollouts = openings
+            .into_iter()
+            .map(|opening| self.opened(opening, &doors));
         Ok(RolloutsOpened {
             rollouts: rollouts.collect(),
             revision: revision.unwrap_or_default(),
@@ -94,7 +97,8 @@ pub(super) async fn list(
         Some(name) => grants.rollouts_of(api.control.client_named(&name)?.id),
         None => grants.rollouts(),
     };
-    let rollouts = rollouts.iter().map(|grant| api.rollout_view(grant));
+    let doors = api.doorways.look();
+    let rollouts = rollouts.iter().map(|grant| api.rollout_view(grant, &doors));
     Ok(Json(RolloutList {
         rollouts: rollouts.collect(),
         revision,
@@ -106,7 +110,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<RolloutView>, Refusal> {
     let grant = api.control.rollout_named(&named(&id)?)?;
-    Ok(Json(api.rollout_view(&grant)))
+    Ok(Json(api.rollout_view(&grant, &api.doorways.look())))
 }
 
 pub(super) async fn close_one(

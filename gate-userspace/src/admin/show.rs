@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Api,
+    door::Doors,
     wire::{
         ClientView, Ended, HostState, ModeView, Moment, RolloutOpened, RolloutView, Secret,
         Sources, TokenKind, TokenView, variables,
@@ -41,7 +42,7 @@ impl Api {
         }
     }
 
-    pub(super) fn rollout_view(&self, grant: &RolloutGrant) -> RolloutView {
+    pub(super) fn rollout_view(&self, grant: &RolloutGrant, doors: &Doors<'_>) -> RolloutView {
         let (rollout, client) = (grant.record(), grant.client.record());
         let host = self.control.grants().host();
         let facing = if rollout.sources.is_empty() {
@@ -60,12 +61,12 @@ impl Api {
             tokens: tokens(&rollout.tokens),
             created_at: rollout.created.into(),
             expires_at: rollout.expires.map(Moment),
-            door: self.doorways.door(&grant.id, facing, host),
+            door: doors.door(&grant.id, facing, host),
         }
     }
 
     /// The only time that a rollout's token is shown.
-    pub(super) fn opened(&self, opening: Opening) -> RolloutOpened {
+    pub(super) fn opened(&self, opening: Opening, doors: &Doors<'_>) -> RolloutOpened {
         let Opening {
             rollout,
             client,
@@ -82,7 +83,7 @@ impl Api {
         } else {
             &rollout.sources
         };
-        let door = self.doorways.door(&rollout.id, facing, host);
+        let door = doors.door(&rollout.id, facing, host);
         let (token, token_id, several) = shown(tokens);
         let of_model = token.as_ref().or_else(|| several.get(&TokenKind::Model));
         RolloutOpened {

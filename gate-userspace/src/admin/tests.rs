@@ -209,7 +209,7 @@ async fn the_socket_goes_when_the_gate_stops() {
     let _watcher = place.send(request).await;
     place.stop.cancel();
     while place.socket.exists() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::task::yield_now().await;
     }
 }
 

@@ -31,7 +31,7 @@ pub use rollout::{
 pub use secret::Secret;
 pub use status::{
     ConnectionRing, GuardView, InterfaceSet, InterfaceView, KeyState, KeyView, ModeChanged,
-    ModeView, PacketRing, RequestRing, RingState, Rings, Status, Unloaded, Verified,
+    ModeView, PacketRing, RequestRing, Resealed, RingState, Rings, Status, Unloaded, Verified,
 };
 
 /// What every refusal looks like.

@@ -193,9 +193,25 @@ impl Gate {
         Self::on(open(folder).await, "here", clock, shared).await
     }
 
+    pub(crate) async fn with_keys(folder: &Path, clock: Clock, keyring: Keyring) -> Self {
+        Self::made(open(folder).await, "here", clock, None, keyring).await
+    }
+
     /// One host of a fleet.
     pub(crate) async fn on(store: Store, host: &str, clock: Clock, shared: Option<Digest>) -> Self {
-        let (gate, worker) = Self::still(store, host, clock, shared).await.unwrap();
+        let keyring = Keyring::new(master(), Vec::new());
+        Self::made(store, host, clock, shared, keyring).await
+    }
+
+    async fn made(
+        store: Store,
+        host: &str,
+        clock: Clock,
+        shared: Option<Digest>,
+        keyring: Keyring,
+    ) -> Self {
+        let made = Self::still(store, host, clock, shared, keyring).await;
+        let (gate, worker) = made.unwrap();
         run_beside(worker);
         gate
     }
@@ -206,6 +222,7 @@ impl Gate {
         host: &str,
         clock: Clock,
         shared: Option<Digest>,
+        keyring: Keyring,
     ) -> Result<(Self, Worker), StartError> {
         let grants = Arc::new(Grants::new(host.parse().unwrap(), Mode::Enforce));
         let rings = Arc::new(FakeRings {
@@ -213,14 +230,12 @@ impl Gate {
             store: store.clone(),
             grants: Arc::clone(&grants),
         });
-        let master = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-        let master: MasterKey = master.parse().unwrap();
         let (control, worker) = start(Parts {
             store: store.clone(),
             grants,
             streams: Arc::clone(&rings) as Arc<dyn Streams>,
             ring: Arc::clone(&rings) as Arc<dyn PacketRing>,
-            keyring: Arc::new(Keyring::new(master, Vec::new())),
+            keyring: Arc::new(keyring),
             clock: clock.clone(),
             events: Events::default(),
             upstreams: BTreeSet::from(["provider".parse().unwrap()]),
@@ -236,6 +251,11 @@ impl Gate {
         };
         Ok((gate, worker))
     }
+}
+
+pub(crate) fn master() -> MasterKey {
+    let text = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    text.parse().unwrap()
 }
 
 pub(crate) async fn open(folder: &Path) -> Store {

@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use super::{
-    Event, Why,
+    Event, StartError, Why,
     answer::Done,
     client::unique,
     writer::{SHARED_TOKEN, Writer},
 };
 use crate::{
     client::Client,
+    clock::Stamp,
     grants::Effects,
     ident::{ClientId, Revision, RolloutSerial},
     rollout::Rollout,
@@ -51,6 +52,14 @@ impl Writer {
     }
 
     pub(super) async fn follow(&mut self) -> Result<(), StoreError> {
+        if !self.is_loaded {
+            return Box::pin(self.load()).await.map_err(|why| match why {
+                StartError::Store(why) => why,
+                why @ (StartError::Ring(_)
+                | StartError::SharedTaken(_)
+                | StartError::SharedName(_)) => StoreError::Use(why.into()),
+            });
+        }
         self.catch_up().await;
         if !self.unwritten.is_empty() {
             // What has ended here would come back with somebody else's change of it.
@@ -79,9 +88,8 @@ impl Writer {
         let host = self.desk.grants.host().clone();
         self.desk.store.tell(&host, revision).await?;
         self.told = Some((revision, now));
-        if let Some(staleness) = staleness {
-            self.desk.grants.set_fresh_until(now.after(staleness));
-        }
+        let until = staleness.map_or(Stamp(i64::MAX), |staleness| now.after(staleness));
+        self.desk.grants.set_fresh_until(until);
         Ok(())
     }
 

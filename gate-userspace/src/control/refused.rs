@@ -180,6 +180,7 @@ impl From<StoreError> for Refused {
             | StoreError::Row(_)
             | StoreError::Use(_)
             | StoreError::Rejected { .. }
+            | StoreError::Away(_)
             | StoreError::Slow
             | StoreError::Closed) => Self::Store(other),
         }

@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{
     client::{Client, Credential, Kind, Reach},
-    clock::Clock,
+    clock::{Clock, Stamp},
     grants::Grants,
-    ident::{ClientName, UpstreamName},
+    ident::{ClientName, Revision, UpstreamName},
     secret::{Digest, Keyring},
     settings::Mode,
     store::{Change, Snapshot, Store, StoreError, Write},
@@ -57,11 +57,16 @@ pub enum StartError {
 
 /// Loads the table, brings the packet ring to it, and hands out the task that does the changing.
 ///
+/// A server that cannot be reached is waited for: until then the table is not fresh, so nobody is
+/// served, and the packet ring keeps what it holds.
+///
 /// # Errors
 /// When the store cannot be read or the packet ring cannot hold what it remembers.
 pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
-    let snapshot = parts.store.snapshot().await?;
-    let shared: ClientName = "shared".parse().expect("six letters are a client name");
+    let shared = parts.shared.map(|digest| {
+        let name = "shared".parse().expect("six letters are a client name");
+        (name, digest)
+    });
     let desk = Arc::new(Desk {
         store: parts.store,
         grants: parts.grants,
@@ -72,7 +77,7 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         upstreams: parts.upstreams,
         names: papaya::HashMap::new(),
         mode: parts.mode,
-        shared: parts.shared.is_some().then(|| shared.clone()),
+        shared,
         events: parts.events,
     });
     let mut writer = Writer {
@@ -80,32 +85,48 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         leases: Leases::default(),
         unwritten: Unwritten::default(),
         retry: None,
-        written: snapshot.revision,
+        is_loaded: false,
+        written: Revision::default(),
         told: None,
     };
-    let mode = if snapshot.closed {
-        Mode::Closed
-    } else {
-        desk.mode
-    };
-    desk.grants.set_mode(mode);
-    desk.grants.set_revision(snapshot.revision);
-    writer.load(snapshot);
-    writer.catch_up().await;
-    if let Some(digest) = parts.shared {
-        writer.put_shared(shared, digest).await?;
+    match writer.load().await {
+        Err(StartError::Store(why)) if why.is_outage() && desk.store.is_shared() => {
+            desk.grants.set_fresh_until(Stamp(i64::MIN));
+            tracing::error!(error = %why, "nobody is served until the store is heard of");
+        }
+        loaded => loaded?,
     }
-    desk.ring.set_mode(mode).await?;
-    let revision = desk.grants.revision();
-    desk.ring.sync(revision, desk.grants.openings()).await?;
-    // Others may have written meanwhile; and from here on this host counts.
-    writer.follow().await?;
     let (ask, jobs) = mpsc::channel(QUEUE);
     Ok((Control { desk, jobs: ask }, Worker { writer, jobs }))
 }
 
 impl Writer {
-    fn load(&mut self, snapshot: Snapshot) {
+    /// From nothing to a table and a ring that are what the store remembers.
+    pub(super) async fn load(&mut self) -> Result<(), StartError> {
+        let desk = Arc::clone(&self.desk);
+        let snapshot = desk.store.snapshot().await?;
+        let mode = if snapshot.closed || self.unwritten.closes() {
+            Mode::Closed
+        } else {
+            desk.mode
+        };
+        desk.grants.set_mode(mode);
+        desk.grants.set_revision(snapshot.revision);
+        self.written = snapshot.revision;
+        self.put_all(snapshot);
+        self.catch_up().await;
+        if let Some((name, digest)) = &desk.shared {
+            self.put_shared(name.clone(), *digest).await?;
+        }
+        desk.ring.set_mode(mode).await?;
+        let revision = desk.grants.revision();
+        desk.ring.sync(revision, desk.grants.openings()).await?;
+        self.is_loaded = true;
+        // Others may have written meanwhile; and from here on this host counts.
+        Ok(self.follow().await?)
+    }
+
+    fn put_all(&mut self, snapshot: Snapshot) {
         let now = self.now();
         let mut unwritten = Vec::new();
         for mut client in snapshot.clients {

@@ -16,7 +16,7 @@ use crate::{
     client::Kind,
     grants::Dead,
     rollout::Phase,
-    secret::{Digest, Unusable},
+    secret::{Digest, Keyring, MasterKey, Unusable},
     store::Filter,
 };
 
@@ -446,6 +446,40 @@ async fn keys_are_sealed_for_their_owner_and_can_be_checked() {
     );
 }
 
+/// Acceptance 122 (control's part).
+#[tokio::test]
+async fn keys_are_brought_under_a_new_master_key_while_the_gate_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let mut ask = new_client("a", &[]);
+    ask.key = UpstreamKey::new("sk-first-upstream-key");
+    let token = gate.control.add_client(ACTOR, ask).await.unwrap().token;
+    let mut scoped = new_rollout("r", "a", &[]);
+    scoped.key = UpstreamKey::new("sk-of-the-rollout");
+    gate.control
+        .open_rollouts(ACTOR, vec![scoped])
+        .await
+        .unwrap();
+    assert_eq!(gate.control.reseal(ACTOR).await.unwrap().keys, 0);
+    let clock = gate.clock.clone();
+    drop(gate);
+    let new = MasterKey::generate().unwrap();
+    let copy: MasterKey = new.to_base64().parse().unwrap();
+    let both = Keyring::new(new, vec![fakes::master()]);
+    let gate = Gate::with_keys(folder.path(), clock.clone(), both).await;
+    let done = gate.control.reseal(ACTOR).await.unwrap();
+    assert_eq!((done.keys, done.shut.len()), (2, 0));
+    assert!(alive(&gate, &token));
+    drop(gate);
+    let gate = Gate::with_keys(folder.path(), clock, Keyring::new(copy, Vec::new())).await;
+    let checks = gate.control.check_keys();
+    assert_eq!(checks.len(), 2);
+    assert!(
+        checks.iter().all(|check| check.opens == Opens::Yes),
+        "{checks:?}"
+    );
+}
+
 #[tokio::test]
 async fn every_change_is_written_down_with_who_asked() {
     let folder = tempfile::tempdir().unwrap();
@@ -608,7 +642,8 @@ async fn a_client_of_that_name_does_not_become_the_shared_one() {
         fakes::open(folder.path()).await,
         Digest::of(b"of old, shared"),
     );
-    let started = Gate::still(store, "here", clock, Some(digest)).await;
+    let keyring = Keyring::new(fakes::master(), Vec::new());
+    let started = Gate::still(store, "here", clock, Some(digest), keyring).await;
     let why = started.err().expect("the name is taken").to_string();
     assert!(why.contains("client `shared`"), "{why}");
 }

@@ -54,6 +54,12 @@ impl Unwritten {
         is_there
     }
 
+    /// Whether a panic waits.
+    pub(super) fn closes(&self) -> bool {
+        let mut changes = self.0.iter();
+        changes.any(|change| matches!(change.write, Write::SetClosed(true)))
+    }
+
     /// Whether a client of that name has ended; another one may have it by now.
     pub(super) fn ends_client(&self, name: &ClientName) -> bool {
         let subject = format!("client {name}");

@@ -35,6 +35,8 @@ pub(super) struct Writer {
     pub(super) unwritten: Unwritten,
     /// When to try those again.
     pub(super) retry: Option<tokio::time::Instant>,
+    /// Whether the store was heard of since the start.
+    pub(super) is_loaded: bool,
     /// The last change of our own; others may have made some between it and the table's.
     pub(super) written: Revision,
     /// What this host has told the others, and when.

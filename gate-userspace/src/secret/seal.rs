@@ -204,6 +204,15 @@ impl Keyring {
         UpstreamKey::new(&sealed.0).ok_or(UnsealError::NotText)
     }
 
+    /// Whether a row is sealed with the master key in use, and needs no other to open.
+    pub fn is_current(&self, sealed: &Sealed) -> bool {
+        let id = sealed
+            .0
+            .strip_prefix(V2)
+            .and_then(|rest| rest.split_once(':'));
+        id.is_some_and(|(id, _)| id.parse() == Ok(self.current.id))
+    }
+
     fn keys(&self) -> impl Iterator<Item = &MasterKey> {
         std::iter::once(&self.current).chain(&self.older)
     }

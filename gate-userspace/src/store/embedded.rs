@@ -185,6 +185,7 @@ impl Db {
             | StoreError::Damaged(_)
             | StoreError::Row(_)
             | StoreError::Rejected { .. }
+            | StoreError::Away(_)
             | StoreError::Slow
             | StoreError::Closed) => other,
         })?;

@@ -10,7 +10,13 @@ mod migrate;
 mod read;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use deadpool_postgres::{
     Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
@@ -39,6 +45,7 @@ pub struct Postgres {
     pool: Pool,
     config: Arc<Config>,
     bell: Arc<Notify>,
+    is_migrated: Arc<AtomicBool>,
     staleness: Option<Duration>,
 }
 
@@ -56,11 +63,12 @@ impl Postgres {
     /// `staleness` is how long this host goes on without word from the store; none = until each
     /// lease ends.
     ///
-    /// Connects and brings the schema to this version; of several that start together one does it.
+    /// Does not connect yet. The first use brings the schema to this version; of several that
+    /// start together one does it.
     ///
     /// # Errors
-    /// When the server cannot be reached, or its schema is of a newer version.
-    pub async fn open(url: &str, staleness: Option<Duration>) -> Result<Self, StoreError> {
+    /// When the URL is none.
+    pub fn new(url: &str, staleness: Option<Duration>) -> Result<Self, StoreError> {
         let mut config: Config = url.parse()?;
         config.connect_timeout(PATIENCE).application_name("gated");
         let manager = ManagerConfig {
@@ -77,14 +85,13 @@ impl Postgres {
             })
             .build()
             .map_err(|why| StoreError::Use(why.into()))?;
-        let store = Self {
+        Ok(Self {
             pool,
             config: Arc::new(config),
             bell: Arc::default(),
+            is_migrated: Arc::default(),
             staleness,
-        };
-        patiently(async { migrate::run(&mut store.client().await?).await }).await?;
-        Ok(store)
+        })
     }
 
     pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
@@ -148,20 +155,43 @@ impl Postgres {
     }
 
     async fn client(&self) -> Result<Client, StoreError> {
-        Ok(self.pool.get().await?)
+        let mut client = self.pool.get().await?;
+        if !self.is_migrated.load(Ordering::Acquire) {
+            patiently(migrate::run(&mut client)).await?;
+            self.is_migrated.store(true, Ordering::Release);
+        }
+        Ok(client)
     }
 }
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(why: tokio_postgres::Error) -> Self {
-        Self::Use(why.into())
+        if is_away(&why) {
+            Self::Away(why.into())
+        } else {
+            Self::Use(why.into())
+        }
     }
 }
 
 impl From<PoolError> for StoreError {
     fn from(why: PoolError) -> Self {
-        Self::Use(why.into())
+        match why {
+            PoolError::Backend(why) => why.into(),
+            PoolError::Timeout(_) => Self::Slow,
+            PoolError::Closed => Self::Closed,
+            why @ (PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
+                Self::Use(why.into())
+            }
+        }
     }
+}
+
+/// Without a code the connection broke. Of the codes, class 08 is about connections, 53 about
+/// resources, and 57 about a server that stops or starts.
+fn is_away(why: &tokio_postgres::Error) -> bool {
+    let class = why.code().and_then(|code| code.code().get(..2));
+    class.is_none_or(|class| ["08", "53", "57"].contains(&class))
 }
 
 async fn patiently<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

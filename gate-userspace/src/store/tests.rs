@@ -295,7 +295,7 @@ impl Place {
     async fn open(&self) -> Store {
         let folder = match self {
             Self::Postgres(database) => {
-                return Store::Postgres(Postgres::open(&database.url(), None).await.unwrap());
+                return Store::Postgres(Postgres::new(&database.url(), None).unwrap());
             }
             Self::Embedded(folder) => folder,
         };

@@ -32,7 +32,7 @@ async fn a_revocation_that_waited_is_in_force_everywhere() {
         .hosts
         .iter()
         .map(|host| (host.host.as_str(), host.state));
-    let all_done = [("a", HostState::Done), ("b", HostState::Done)];
+    let all_done = [("here", HostState::Done), ("there", HostState::Done)];
     assert_eq!(hosts.collect::<Vec<_>>(), all_done);
 }
 
@@ -44,7 +44,7 @@ async fn a_source_opens_on_its_own_host_only() {
     };
     let mut ask = new_client("c", &[]);
     ask.sources = vec![
-        Source::on(&"a".parse().unwrap(), "172.17.0.2").unwrap(),
+        Source::on(&"here".parse().unwrap(), "172.17.0.2").unwrap(),
         Source::anywhere("203.0.113.0/24").unwrap(),
     ];
     let added = fleet.a.control.add_client(ACTOR, ask).await.unwrap();
@@ -140,6 +140,61 @@ async fn panic_on_one_host_closes_the_other() {
     assert_eq!(fleet.a.rings.state().mode, Some(Mode::Enforce));
 }
 
+/// A server that restarts costs a moment, and no change that was answered.
+#[tokio::test]
+async fn broken_connections_are_made_anew() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    add(&fleet.a, "c", &[]).await;
+    let mut opened = Vec::new();
+    for round in 0..20 {
+        if round % 5 == 2 {
+            fleet.database.break_connections().await;
+        }
+        let ask = new_rollout(&format!("r{round}"), "c", &[]);
+        match fleet.a.control.open_rollouts(ACTOR, vec![ask]).await {
+            Ok(openings) => opened.extend(openings),
+            Err(why) => assert_eq!(why.status(), 503, "{why:?}"),
+        }
+    }
+    assert!(opened.len() >= 12, "{}", opened.len());
+    let newest = opened.last().unwrap().revision;
+    until(&fleet.b, newest).await;
+    for opening in opened {
+        assert!(fleet.b.control.rollout_named(&opening.rollout.id).is_ok());
+    }
+}
+
+/// Acceptance 100 (control's part).
+#[tokio::test]
+async fn a_store_that_comes_late_needs_no_restart() {
+    let Some(database) = Database::new().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let road = folder.path().join("road");
+    let url = database.url_by(&road);
+    let clock = Clock::stopped(Stamp(1_000_000));
+    let store = Store::Postgres(Postgres::new(&url, Some(STALENESS)).unwrap());
+    let gate = Gate::on(store, "here", clock.clone(), None).await;
+    assert!(!gate.control.grants().is_fresh(clock.now()));
+    let refused = gate.control.revoke(ACTOR, name("c")).await.unwrap_err();
+    assert_eq!((refused.status(), refused.kind()), (503, "store"));
+    gate.control.panic(ACTOR).await.unwrap_err();
+    std::os::unix::fs::symlink(Database::folder(), &road).unwrap();
+    while !gate.control.grants().is_fresh(clock.now()) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        gate.control.grants().mode(),
+        Mode::Closed,
+        "the panic stays"
+    );
+    add(&gate, "c", &["10.0.0.1"]).await;
+    assert_eq!(entries(&gate), ["10.0.0.1/32"]);
+}
+
 /// Acceptance 101 (control's part).
 #[tokio::test]
 async fn without_word_from_the_store_a_host_goes_stale() {
@@ -160,19 +215,22 @@ async fn without_word_from_the_store_a_host_goes_stale() {
     assert!(grant(gate, &token).is_none() && entries(gate).is_empty());
 }
 
-struct Fleet {
+pub(super) struct Fleet {
     database: Database,
     clock: Clock,
-    a: Gate,
-    b: Gate,
+    pub(super) a: Gate,
+    pub(super) b: Gate,
 }
 
 impl Fleet {
-    async fn start() -> Option<Self> {
+    pub(super) async fn start() -> Option<Self> {
         let database = Database::new().await?;
         let clock = Clock::stopped(Stamp(1_000_000));
         // Acceptance 117 (gate's own part): of two that start together, one migrates.
-        let (a, b) = tokio::join!(host(&database, "a", &clock), host(&database, "b", &clock));
+        let (a, b) = tokio::join!(
+            host(&database, "here", &clock),
+            host(&database, "there", &clock)
+        );
         Some(Self {
             database,
             clock,
@@ -187,14 +245,12 @@ impl Fleet {
 }
 
 async fn host(database: &Database, name: &str, clock: &Clock) -> Gate {
-    let store = Postgres::open(&database.url(), Some(STALENESS))
-        .await
-        .unwrap();
+    let store = Postgres::new(&database.url(), Some(STALENESS)).unwrap();
     Gate::on(Store::Postgres(store), name, clock.clone(), None).await
 }
 
 /// Waits until a host is there.
-async fn until(gate: &Gate, revision: Revision) {
+pub(super) async fn until(gate: &Gate, revision: Revision) {
     while gate.control.grants().revision() < revision {
         tokio::task::yield_now().await;
     }

@@ -209,10 +209,30 @@ async fn carry_out(gate: &Gate, step: &Step) -> Result<(), Refused> {
 async fn play(steps: &[Step]) {
     let folder = tempfile::tempdir().unwrap();
     let gate = Gate::start(folder.path()).await;
+    let model = act(&gate, steps).await;
+    let clock = gate.clock.clone();
+    drop(gate);
+    let gate = Gate::with(folder.path(), clock).await;
+    check(&gate, &model, &"a restart");
+}
+
+/// A second host follows, and has in the end what the first has.
+async fn play_in_fleet(steps: &[Step]) {
+    let Some(fleet) = fleet::Fleet::start().await else {
+        return;
+    };
+    act(&fleet.a, steps).await;
+    let newest = fleet.a.control.grants().revision();
+    fleet::until(&fleet.b, newest).await;
+    let (a, b) = (fleet.a.control.grants(), fleet.b.control.grants());
+    assert_eq!(a.counts(), b.counts());
+}
+
+async fn act(gate: &Gate, steps: &[Step]) -> Model {
     gate.rings.state().room = Some(ROOM);
     let mut model = Model::default();
     for step in steps {
-        let done = carry_out(&gate, step).await;
+        let done = carry_out(gate, step).await;
         let fits = |next: &Model| next.union().len() <= ROOM;
         match model.after(step) {
             Some(next) if fits(&next) => {
@@ -222,12 +242,9 @@ async fn play(steps: &[Step]) {
             Some(_) => assert_eq!(done.unwrap_err().status(), 507, "{step:?}"),
             None => assert!(done.is_err(), "{step:?}"),
         }
-        check(&gate, &model, step);
+        check(gate, &model, step);
     }
-    let clock = gate.clock.clone();
-    drop(gate);
-    let gate = Gate::with(folder.path(), clock).await;
-    check(&gate, &model, &"a restart");
+    model
 }
 
 fn check(gate: &Gate, model: &Model, step: &dyn std::fmt::Debug) {
@@ -268,6 +285,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (client, 0u8..10).prop_map(|(c, g)| Step::Rotate(c, g)),
         2 => (1u8..10).prop_map(Step::Wait),
     ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn a_second_host_ends_with_the_same_state(
+        steps in proptest::collection::vec(step(), 1..25),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(play_in_fleet(&steps));
+    }
 }
 
 proptest! {

@@ -84,7 +84,9 @@ async fn what_waited_does_not_overwrite_a_later_change() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::stopped(Stamp(1_000_000));
     let store = fakes::open(folder.path()).await;
-    let (gate, mut worker) = Gate::still(store, "here", clock, None).await.unwrap();
+    let keyring = Keyring::new(fakes::master(), Vec::new());
+    let gate = Gate::still(store, "here", clock, None, keyring).await;
+    let (gate, mut worker) = gate.unwrap();
     let writer = &mut worker.writer;
     let ask = new_client("a", &["10.0.0.1", "10.0.0.2"]);
     writer.add_client(ACTOR, ask).await.unwrap();

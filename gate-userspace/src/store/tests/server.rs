@@ -96,6 +96,26 @@ impl Database {
         server.url(&self.name)
     }
 
+    pub(crate) fn folder() -> &'static str {
+        &SERVER
+            .as_ref()
+            .expect("it was there when this was made")
+            .folder
+    }
+
+    /// By another folder, which need not be there yet.
+    pub(crate) fn url_by(&self, folder: &std::path::Path) -> String {
+        format!("host={} user=gate dbname={}", folder.display(), self.name)
+    }
+
+    /// As when the server restarts: every connection breaks, new ones are taken.
+    pub(crate) async fn break_connections(&self) {
+        let server = SERVER.as_ref().expect("it was there when this was made");
+        let client = connect(&server.url("postgres")).await;
+        let text = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        client.execute(text, &[&self.name]).await.unwrap();
+    }
+
     /// As when the server is gone, for good.
     pub(crate) async fn drop(&self) {
         let server = SERVER.as_ref().expect("it was there when this was made");
