@@ -113,6 +113,15 @@ pub const NETS6: u32 = 1 << 3;
 pub const LOCALNETS4: u32 = 1 << 4;
 pub const LOCALNETS6: u32 = 1 << 5;
 
+/// One slot of the small array in front of the local IPv6 addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct Near6 {
+    pub address: [u32; 4],
+    /// Classes that hold there; 0 = an empty slot.
+    pub classes: u32,
+}
+
 /// Token bucket of one source, and the event budget of one CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]
@@ -137,5 +146,6 @@ pub const PORT_WORDS: usize = 65536 / PORTS_PER_WORD as usize;
 const _: () = assert!(size_of::<Entry>() == 6 * 4);
 const _: () = assert!(size_of::<BindKey>() == 2 * 4);
 const _: () = assert!(size_of::<SpoofKey>() == 2 * 4);
+const _: () = assert!(size_of::<Near6>() == 5 * 4);
 const _: () = assert!(size_of::<Bucket>() == 2 * 4);
 const _: () = assert!(size_of::<Config>() == 8 * 4 + 2 * 8);

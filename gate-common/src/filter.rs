@@ -4,7 +4,7 @@
 //! The filter only ever says "surely not"; userspace sets bits before an entry and clears them
 //! after, so a wrong answer costs a lookup and never a verdict.
 
-use crate::address::{Address, V4};
+use crate::address::{Address, V4, V6};
 
 /// Words of the filter, a power of two: 1 Mbit, 17 % full at 100k addresses.
 pub const FILTER_WORDS: usize = 16384;
@@ -27,6 +27,13 @@ pub const NEAR_SLOTS: usize = 64;
 #[inline(always)]
 pub fn near_slot(address: V4) -> u32 {
     address.0.wrapping_mul(0x9e37_79b1) >> 26
+}
+
+/// The same for IPv6: hosts differ in the last words, so all of them count.
+#[inline(always)]
+pub fn near_slot6(address: V6) -> u32 {
+    let [a, b, c, d] = address.0;
+    (a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d.rotate_left(24)).wrapping_mul(0x9e37_79b1) >> 26
 }
 
 /// What stands there: the address, and above it the classes that hold there.

@@ -3,7 +3,7 @@
 //! A parser fix does not change the hash, a changed key does: another layout is filled in its own
 //! directory beside the old one. The loader compares pinned maps with this list before reuse.
 
-use crate::entry::{BindKey, Bucket, Config, Entry, PORT_WORDS, SpoofKey};
+use crate::entry::{BindKey, Bucket, Config, Entry, Near6, PORT_WORDS, SpoofKey};
 use crate::event::SLOTS;
 use crate::filter::{FILTER_WORDS, NEAR_SLOTS};
 use crate::name;
@@ -81,7 +81,7 @@ const fn table(
 }
 
 /// Every map of the object.
-pub const TABLES: [Table; 19] = [
+pub const TABLES: [Table; 20] = [
     table(
         name::EXACT4,
         Kind::Hash,
@@ -169,6 +169,15 @@ pub const TABLES: [Table; 19] = [
         Kind::Array,
         4,
         8,
+        NEAR_SLOTS,
+        0,
+        "address classes",
+    ),
+    table(
+        name::NEAR6,
+        Kind::Array,
+        4,
+        size_of::<Near6>(),
         NEAR_SLOTS,
         0,
         "address classes",

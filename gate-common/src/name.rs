@@ -14,6 +14,7 @@ pub const PORTS: &str = "GATE_PORTS";
 pub const LOCAL4: &str = "GATE_LOCAL4";
 pub const LOCAL6: &str = "GATE_LOCAL6";
 pub const NEAR4: &str = "GATE_NEAR4";
+pub const NEAR6: &str = "GATE_NEAR6";
 pub const LOCALNET4: &str = "GATE_LOCALNET4";
 pub const LOCALNET6: &str = "GATE_LOCALNET6";
 pub const CONFIG: &str = "GATE_CONFIG";

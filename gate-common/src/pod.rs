@@ -4,7 +4,7 @@
     reason = "`Pod` is an unsafe trait and can only be implemented here"
 )]
 
-use crate::entry::{BindKey, Bucket, Config, Entry, SpoofKey};
+use crate::entry::{BindKey, Bucket, Config, Entry, Near6, SpoofKey};
 
 // SAFETY: plain words; the size assert beside its definition shows that nothing is padding.
 unsafe impl aya::Pod for Entry {}
@@ -16,3 +16,5 @@ unsafe impl aya::Pod for SpoofKey {}
 unsafe impl aya::Pod for Bucket {}
 // SAFETY: plain words; the size assert beside its definition shows that nothing is padding.
 unsafe impl aya::Pod for Config {}
+// SAFETY: plain words; the size assert beside its definition shows that nothing is padding.
+unsafe impl aya::Pod for Near6 {}

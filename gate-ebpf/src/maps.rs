@@ -10,11 +10,11 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::btf_map;
 use gate_common::address::{Address, V4, V6};
 use gate_common::entry::{
-    AUDIT, BindKey, Bucket, CLOSED, Config, Entry, LOCALNETS4, LOCALNETS6, NETS4, NETS6,
+    AUDIT, BindKey, Bucket, CLOSED, Config, Entry, LOCALNETS4, LOCALNETS6, NETS4, NETS6, Near6,
     PORT_WORDS, PORTS_PER_WORD, SpoofKey, TICK_SHIFT,
 };
 use gate_common::event::{Event, SLOTS};
-use gate_common::filter::{FILTER_WORDS, NEAR_SLOTS, near_slot, place};
+use gate_common::filter::{FILTER_WORDS, NEAR_SLOTS, near_slot, near_slot6, place};
 use gate_common::layout::{
     BIND_MAX, CIDR_MAX, EVENTS_BYTES, EXACT4_MAX, EXACT6_MAX, LINKS_MAX, LOCAL_MAX, LOCALNET_MAX,
     NO_PREALLOC, SPOOFS_MAX, SYN_BUDGET_MAX,
@@ -45,6 +45,8 @@ static GATE_LOCAL4: HashMap<u32, u32, LOCAL_MAX, LEAN> = HashMap::new();
 static GATE_LOCAL6: HashMap<[u32; 4], u32, LOCAL_MAX, LEAN> = HashMap::new();
 #[btf_map]
 static GATE_NEAR4: Array<u64, NEAR_SLOTS> = Array::new();
+#[btf_map]
+static GATE_NEAR6: Array<Near6, NEAR_SLOTS> = Array::new();
 #[btf_map]
 static GATE_LOCALNET4: LpmTrie<u32, u32, LOCALNET_MAX> = LpmTrie::new();
 #[btf_map]
@@ -201,6 +203,12 @@ impl Sources<V4> for Maps {
 impl Sources<V6> for Maps {
     #[inline(always)]
     fn local(&self, address: V6) -> u32 {
+        if let Some(slot) = GATE_NEAR6.get(near_slot6(address))
+            && slot.address == address.0
+            && slot.classes != 0
+        {
+            return slot.classes;
+        }
         // SAFETY: the value is one word, read whole.
         if let Some(classes) = unsafe { GATE_LOCAL6.get(address.0) } {
             return *classes;

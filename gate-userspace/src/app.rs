@@ -12,6 +12,7 @@ mod fault;
 mod lock;
 mod master;
 pub mod protect;
+mod reload;
 pub mod ring;
 mod signals;
 mod streams;
@@ -23,6 +24,7 @@ use tracing::{error, info, warn};
 
 pub use fault::StartError;
 use protect::Protected;
+use reload::Reload;
 use ring::Ring;
 use signals::Signals;
 use streams::LiveStreams;
@@ -31,7 +33,7 @@ use view::View;
 use crate::{
     admin::{self, AdminSocket, Api},
     clock::Clock,
-    config::{Config, Secrets},
+    config::{Config, Flags, Secrets},
     control::{self, Events},
     drain::Tasks,
     grants::Grants,
@@ -65,7 +67,9 @@ pub struct Plan {
 pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
     let protected = protect::ports(settings, &protect::is_own, &crate::config::resolve)?;
     if protected.is_empty() {
-        let absent = "every listener is on loopback and no port is guarded".to_owned();
+        let absent =
+            "no listener admits listed sources only, beyond loopback, and no port is guarded";
+        let absent = absent.to_owned();
         return Ok(Plan {
             protected,
             absent: Some(absent),
@@ -73,7 +77,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
     }
     let absent = match settings.kernel.need {
         KernelNeed::Off => Some("switched off by the settings".to_owned()),
-        KernelNeed::Require => {
+        KernelNeed::Auto | KernelNeed::Require => {
             kernel::probe().map_err(StartError::Kernel)?;
             None
         }
@@ -86,7 +90,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
 ///
 /// # Errors
 /// When the start failed. A drain that ran out of time is not an error.
-pub fn run(config: Config) -> Result<(), StartError> {
+pub fn run(flags: &Flags, config: Config) -> Result<(), StartError> {
     let Config {
         settings, secrets, ..
     } = config;
@@ -95,18 +99,31 @@ pub fn run(config: Config) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
-    runtime.block_on(serve(settings, secrets, plan))
+    runtime.block_on(serve(flags, settings, secrets, plan))
 }
 
-async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), StartError> {
+async fn serve(
+    flags: &Flags,
+    settings: Settings,
+    secrets: Secrets,
+    plan: Plan,
+) -> Result<(), StartError> {
     for note in &secrets.notes {
         info!("{note}");
     }
     let signals = Signals::listen().map_err(StartError::Thread)?;
     let _lock = lock::take(&settings.run_dir)?;
     lock::private_dir(&settings.state_dir, 0o700)?;
-    let keyring = Arc::new(master::keyring(secrets.master, &settings.master_key_file)?);
+    let is_first = !ring::is_pinned(&settings.kernel.pin_dir);
+    if plan.absent.is_some() && !is_first {
+        // Revocations would not reach what a former start pinned, and nobody would notice.
+        let pin_dir = settings.kernel.pin_dir.clone();
+        return Err(StartError::Pinned { pin_dir });
+    }
     let store = Store::Embedded(Embedded::open(&settings.store).await?);
+    let file = &settings.master_key_file;
+    let is_needed = !file.exists() && store.snapshot().await?.holds_keys();
+    let keyring = Arc::new(master::keyring(secrets.master, file, is_needed)?);
     let mode = if store.is_closed().await? {
         Mode::Closed
     } else {
@@ -119,9 +136,9 @@ async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), S
         .collect::<Result<Vec<_>, _>>()?;
     let socket = AdminSocket::bind(&settings.admin_socket, &settings.admin_group)?;
 
-    let is_first = !settings.kernel.pin_dir.exists();
-    let ring = Arc::new(guard(&settings, mode, plan)?);
+    let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
     let parts = Opened {
+        flags: flags.clone(),
         shared: secrets.shared.map(|token| token.digest),
         settings,
         keyring,
@@ -142,6 +159,7 @@ async fn serve(settings: Settings, secrets: Secrets, plan: Plan) -> Result<(), S
 
 /// What is open before the packet ring stands.
 struct Opened {
+    flags: Flags,
     settings: Settings,
     shared: Option<Digest>,
     keyring: Arc<Keyring>,
@@ -197,6 +215,13 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     let tasks = Tasks::default();
     tasks.spawn("control", worker.run(tasks.last_word()));
     events::follow(&tasks, &ring, &events, clock);
+    let reload = Reload {
+        flags: opened.flags,
+        listen: settings.listen.clone(),
+        ring: Arc::clone(&ring),
+        proxy: Arc::clone(&proxy),
+    };
+    reload::watch(&tasks, reload);
     let api = Api::new(control, Arc::new(view), doorways);
     tasks.spawn("admin", admin::run(api, opened.socket, tasks.last_word()));
     announce(&grants, &ring, &bound);
@@ -205,7 +230,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
 }
 
 /// Puts the packet ring up, or says why it is absent.
-fn guard(settings: &Settings, mode: Mode, plan: Plan) -> Result<Ring, StartError> {
+fn guard(settings: &Settings, mode: Mode, plan: Plan, first: bool) -> Result<Ring, StartError> {
     if let Some(reason) = plan.absent {
         if !plan.protected.is_empty() {
             warn!(
@@ -220,7 +245,7 @@ fn guard(settings: &Settings, mode: Mode, plan: Plan) -> Result<Ring, StartError
     }
     match Ring::start(&settings.kernel, mode, plan.protected.clone()) {
         Ok(ring) => Ok(ring),
-        Err(cause) if settings.kernel.need == KernelNeed::Prefer => {
+        Err(cause) if settings.kernel.need == KernelNeed::Prefer && first => {
             let reason = Chain(&cause).to_string();
             warn!(
                 reason,

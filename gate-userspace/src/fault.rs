@@ -93,6 +93,8 @@ pub enum Fault {
     UpstreamTimeout,
     #[error("the upstream broke off")]
     UpstreamBroken(#[source] hyper::Error),
+    #[error("the upstream changed the protocol without being asked")]
+    NotAsked,
     #[error("the provider rejected the key that the gate put in")]
     ProviderAuth,
     #[error("the provider limits the rate")]
@@ -192,7 +194,7 @@ impl Fault {
             Self::KeyNotText => Type::InternalError,
             Self::Stale | Self::Draining => Type::ServiceUnavailable,
             Self::UpstreamTimeout => Type::UpstreamTimeout,
-            Self::UpstreamBroken(_) => Type::UpstreamBroken,
+            Self::UpstreamBroken(_) | Self::NotAsked => Type::UpstreamBroken,
             Self::ProviderAuth => Type::AuthError,
             Self::ProviderRate { .. } => Type::RateLimit,
             Self::ProviderBilling => Type::Billing,
@@ -210,6 +212,7 @@ impl Fault {
             Self::Connect(_)
             | Self::UpstreamTimeout
             | Self::UpstreamBroken(_)
+            | Self::NotAsked
             | Self::ProviderAuth
             | Self::ProviderRate { .. }
             | Self::ProviderBilling => Blame::Upstream,

@@ -27,6 +27,7 @@ mod pcap;
 mod pins;
 mod plan;
 mod ports;
+mod preview;
 mod status;
 mod sync;
 mod sys;
@@ -43,5 +44,6 @@ pub use message::{
     Reply, Request, Setup, SourceKey, SynBudget, Want,
 };
 pub use pcap::frames as pcap_frames;
+pub use preview::preview;
 pub use status::{Audit, Fill, InterfaceStatus, Spoof, State, Status};
 pub use unload::{Unloaded, unload};

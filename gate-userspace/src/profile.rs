@@ -142,6 +142,11 @@ pub(crate) fn of(name: ProfileName) -> &'static dyn Profile {
     }
 }
 
+/// The words for a call of which no route is known.
+pub(crate) fn unrouted() -> &'static dyn Profile {
+    &plain::Plain
+}
+
 /// A waiting call whose rollout ended is `ROLLOUT_CANCELLED` to `verifiers` alone.
 fn concluded(kind: Type) -> Type {
     if kind == Type::RolloutCancelled {

@@ -4,7 +4,7 @@
 //! asks for it: `Presented -> Permit -> Outbound`; only an `Outbound` can be sent. What a peer can
 //! influence is neither indexed nor sliced here.
 
-#![warn(clippy::indexing_slicing, clippy::string_slice)]
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::string_slice))]
 
 pub mod listen;
 mod desk;
@@ -12,12 +12,15 @@ pub(crate) mod connection;
 mod socket;
 mod crowd;
 pub(crate) mod head;
+mod request_id;
 pub(crate) mod route;
+mod plan;
 pub(crate) mod origin;
 mod open;
 pub(crate) mod field;
 pub(crate) mod present;
 pub mod live;
+mod identify;
 mod admit;
 mod kinds;
 mod throttle;
@@ -30,53 +33,56 @@ mod upstream;
 mod provider;
 mod relay;
 mod sse;
+mod upgrade;
+mod frames;
 mod body;
 mod respond;
 mod call;
 mod end;
 mod access;
+pub mod mistakes;
 pub mod counters;
 mod explain;
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 
-use http::{Request, Response};
+use arc_swap::ArcSwap;
+use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1};
 
 pub use explain::{Question, Verdict};
 
 use self::{
-    admit::{Ask, Permit},
-    backend::Backend,
+    admit::Ask,
     body::{Aborted, Body},
     call::Call,
     connection::Caller,
     counters::{Counters, Row},
     crowd::Crowd,
-    field::Field,
-    inbound::{Arrived, Inbound},
+    identify::Bearer,
     limit::Limits,
     live::{Line, Live},
-    present::{Credential, Presented},
-    route::{Matched, Routes},
+    mistakes::{Mistake, Mistakes},
+    plan::{Current, Plan},
+    request_id::{Ids, REQUEST_ID},
     swap::Way,
     throttle::Throttle,
-    upstream::{Answer, Pool},
 };
 use crate::{
     clock::Clock,
-    fault::{Denied, Fault, Stop},
-    grants::{Grant, Grants},
-    ident::TokenId,
-    profile::Sight,
-    secret::{Digest, Keyring, Look},
-    settings::{self, CredentialMode, Mode, Settings},
+    fault::{Fault, Stop},
+    grants::Grants,
+    secret::Keyring,
+    settings::{self, Mode, Settings},
 };
 
 /// What the request path works with, the same for all workers.
@@ -85,14 +91,13 @@ pub struct Proxy {
     pub(crate) live: Arc<Live>,
     keyring: Arc<Keyring>,
     clock: Clock,
-    routes: Routes,
-    backends: Vec<Backend>,
+    plan: ArcSwap<Plan>,
     limits: settings::Limits,
     per_client: Limits,
     throttle: Throttle,
     crowd: Crowd,
     counters: Counters,
-    apollo_internal: Option<Digest>,
+    mistakes: Mistakes,
     is_draining: AtomicBool,
 }
 
@@ -109,7 +114,8 @@ pub struct Parts<'a> {
 pub(crate) struct Worker {
     proxy: Arc<Proxy>,
     row: Arc<Row>,
-    pool: Rc<Pool>,
+    setup: Current,
+    ids: Ids,
     http1: http1::Builder,
 }
 
@@ -123,6 +129,9 @@ async fn handle(caller: Rc<Caller>, request: Request<Incoming>) -> Result<Respon
     let answered = serve(&caller, request, &mut call).await;
     let mut response = answered.unwrap_or_else(|stop| call.refuse(stop));
     call.origin.allow(response.headers_mut());
+    // A provider's own id stays: its callers look it up.
+    let id = response.headers_mut().entry(REQUEST_ID);
+    id.or_insert_with(|| call.id.clone());
     Ok(response)
 }
 
@@ -134,56 +143,65 @@ async fn serve(
     let proxy = &*caller.worker.proxy;
     caller.is_listed()?;
     let (head, body) = head::read(request)?;
-    let matched = proxy.routes.find(head.path())?;
+    let setup = caller.worker.setup.get(proxy);
+    let matched = setup.plan.routes.find(head.path())?;
     call.follows(&matched);
     call.origin = caller.door.check(&head)?;
     if let Some(answer) = open::answer(proxy, &head, &call.origin) {
         return Ok(call.answered(answer));
     }
     proxy.is_serving()?;
-    let delegated = caller.delegated(&head.headers)?;
-    let (body, field) = proxy.read_body(&matched, body).await?;
+    let (body, field) = inbound::arrive(body, matched.route, proxy.limits.body_idle).await?;
+    let bearer = Bearer {
+        caller,
+        field: field.as_ref(),
+        delegated: caller.delegated(&head.headers)?,
+    };
     let ask = Ask {
         head: &head,
         matched: &matched,
         peer: caller.peer,
         now: proxy.clock.now(),
     };
-    let permit = proxy.permit(&ask, field.as_ref(), delegated, caller, call)?;
-    call.enters(&permit, proxy.per_client(&permit, ask.now)?);
-    let (upstream, backend) = proxy.backend(&matched, &permit)?;
+    let permit = identify::permit(&setup.plan, &ask, &bearer, call)?;
+    call.enters(&permit, proxy.per_client.take(&permit, ask.now)?);
+    let (upstream, backend) = setup.plan.backend(&matched, &permit)?;
     let body = body.inbound(matched.route.body_limit, proxy.limits.body_idle)?;
+    let upgrades = upgrade::is_wanted(&head);
     let way = Way {
         route: matched.route,
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        request_id: call.id.clone(),
+        upgrades,
         field,
     };
     let outbound = swap::credential(&permit, head, body, &way)?;
     call.goes_with(outbound.auth());
-    let sent = upstream::send(outbound, backend, upstream, &caller.worker.pool);
+    let sent = upstream::send(outbound, backend, upstream, &setup.pool);
     let mut answer = unless_cut(&caller.line, sent).await?;
+    if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return upgrade::agree(answer, call, &way);
+    }
     if matched.route.profile.maps_provider() {
         answer = unless_cut(&caller.line, provider::judge(answer)).await?;
     }
     Ok(relay::stream(answer, call, &caller.line, backend))
 }
 
-/// The order to end comes before anything that is ready.
-async fn unless_cut(
+/// The order to end comes before anything that is ready. The connection's task is woken by an order,
+/// and polls this: on HTTP/1 a call runs nowhere else.
+async fn unless_cut<T>(
     line: &Line,
-    sent: impl Future<Output = Result<Answer, Fault>>,
-) -> Result<Answer, Stop> {
-    tokio::select! { biased;
-        why = line.ordered() => Err(Stop::Cut(why)),
-        answer = sent => Ok(answer?),
-    }
-}
-
-enum Found {
-    Grant(Arc<Grant>, Presented),
-    Permit(Permit),
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Stop> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match line.is_ordered() {
+        Some(why) => Poll::Ready(Err(Stop::Cut(why))),
+        None => work.as_mut().poll(cx).map(|done| Ok(done?)),
+    })
+    .await
 }
 
 impl Proxy {
@@ -195,16 +213,20 @@ impl Proxy {
             live: parts.live,
             keyring: parts.keyring,
             clock: parts.clock,
-            routes: Routes::new(settings),
-            backends: settings.upstreams.iter().map(Backend::new).collect(),
+            plan: ArcSwap::new(Plan::new(settings)),
             per_client: Limits::new(&limits),
             throttle: Throttle::new(limits.failed_auth),
             crowd: Crowd::new(limits.connections, limits.connections_per_source),
             counters: Counters::default(),
-            apollo_internal: settings.apollo_internal,
+            mistakes: Mistakes::default(),
             is_draining: AtomicBool::new(false),
             limits,
         })
+    }
+
+    /// Takes up other routes and upstreams, from every worker's next call on.
+    pub fn reload(&self, settings: &Settings) {
+        self.plan.store(Plan::new(settings));
     }
 
     /// From here on every new call is answered 503.
@@ -220,6 +242,11 @@ impl Proxy {
         &self.counters
     }
 
+    /// What callers commonly do wrong, the most frequent first.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        self.mistakes.list()
+    }
+
     fn is_serving(&self) -> Result<(), Fault> {
         if self.is_draining.load(Ordering::Acquire) {
             Err(Fault::Draining)
@@ -229,123 +256,14 @@ impl Proxy {
             Err(Fault::Stale)
         }
     }
-
-    /// A body is only read here where the credential may stand in it.
-    async fn read_body(
-        &self,
-        matched: &Matched<'_>,
-        body: Incoming,
-    ) -> Result<(Arrived, Option<Field>), Fault> {
-        if !matched.route.profile.reads_body() {
-            return Ok((Arrived::Streams(body), None));
-        }
-        let body = Inbound::new(body, matched.route.body_limit, self.limits.body_idle)?;
-        let whole = body.read().await?;
-        let field = Field::read(&whole)?;
-        Ok((Arrived::Whole(whole), field))
-    }
-
-    /// Presented, known, held, admitted.
-    fn permit(
-        &self,
-        ask: &Ask<'_>,
-        field: Option<&Field>,
-        delegated: Option<TokenId>,
-        caller: &Caller,
-        call: &mut Call,
-    ) -> Result<Permit, Denied> {
-        let found = self.present(ask, field, delegated).and_then(|presented| {
-            let internal = self.apollo_internal.as_ref();
-            match admit::unnamed(&presented.credential, internal, ask.peer) {
-                Some(permit) => permit.map(Found::Permit),
-                None => self.known(presented),
-            }
-        });
-        match found {
-            Ok(Found::Permit(permit)) => Ok(permit),
-            Ok(Found::Grant(grant, presented)) => {
-                // Held before the grant is read: a revocation in between finds this line.
-                let others = admit::also_ends_with(&self.grants, &grant, ask);
-                caller.hold.borrow_mut().under(&grant, &others);
-                call.is_of(&grant);
-                admit::permit(&self.grants, &grant, presented, ask)
-            }
-            Err(denied) => admit::audited(&self.grants, denied),
-        }
-    }
-
-    fn present(
-        &self,
-        ask: &Ask<'_>,
-        field: Option<&Field>,
-        delegated: Option<TokenId>,
-    ) -> Result<Presented, Denied> {
-        let route = ask.matched.route;
-        let usual = route.upstream.and_then(|at| self.backends.get(at));
-        let sight = Sight {
-            headers: &ask.head.headers,
-            tail: ask.tail(),
-            query: ask.head.uri.query(),
-            mode: usual.map_or(CredentialMode::Replace, |backend| backend.credential),
-            field,
-            byok: route.byok,
-            global_key: route.global_key,
-        };
-        match delegated {
-            Some(id) => route.profile.delegated(&sight, id),
-            None => route.profile.present(&sight),
-        }
-    }
-
-    fn known(&self, presented: Presented) -> Result<Found, Denied> {
-        let (grant, otherwise) = match &presented.credential {
-            // The table found it by this digest; comparing once more, in constant time, costs
-            // nothing and keeps the guarantee out of the table's hands.
-            Credential::Token(shown) => {
-                let grant = self.grants.find(&shown.digest);
-                (
-                    grant.filter(|grant| grant.digest == shown.digest),
-                    shown.look,
-                )
-            }
-            Credential::Delegated(id) => (self.grants.find_id(*id), Look::Gate(*id)),
-            Credential::Internal(_) | Credential::None => (None, Look::Foreign),
-        };
-        let grant = grant.ok_or(Denied::Unknown(otherwise))?;
-        Ok(Found::Grant(grant, presented))
-    }
-
-    fn per_client(
-        &self,
-        permit: &Permit,
-        now: crate::clock::Stamp,
-    ) -> Result<Option<limit::Slot>, Denied> {
-        let Some(grant) = permit.grant() else {
-            return Ok(None);
-        };
-        self.per_client.take(&grant.client.record(), now).map(Some)
-    }
-
-    /// The upstream of the rollout, else of the client, else of the route.
-    fn backend(&self, matched: &Matched<'_>, permit: &Permit) -> Result<(usize, &Backend), Fault> {
-        if matched.route.is_nowhere {
-            return Err(Fault::NoRoute);
-        }
-        let at = match permit.upstream() {
-            Some(name) => self.backends.iter().position(|b| b.name == name),
-            None => matched.route.upstream,
-        };
-        let at = at.ok_or(Fault::NoUpstream)?;
-        let backend = self.backends.get(at).ok_or(Fault::NoUpstream)?;
-        Ok((at, backend))
-    }
 }
 
 impl Worker {
     fn new(proxy: Arc<Proxy>) -> Rc<Self> {
         Rc::new(Self {
             row: proxy.counters.row(),
-            pool: Pool::new(proxy.backends.len()),
+            setup: Current::of(&proxy),
+            ids: Ids::new(),
             http1: connection::http1(proxy.limits.head_size),
             proxy,
         })

@@ -123,6 +123,8 @@ pub struct Route {
     pub strip_prefix: String,
     /// Bytes; none = the profile's.
     pub body_limit: Option<u64>,
+    /// A sign of life in event streams while the upstream is silent for so long.
+    pub keepalive: Option<Duration>,
     /// `coder`: callers may bring their own provider credential.
     pub byok: bool,
     /// `apollo`: a call without any key is served with the upstream's.
@@ -184,6 +186,8 @@ pub struct FailedAuth {
 /// How much the start depends on the packet ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelNeed {
+    /// As `Require`, as soon as there is something that only the packet ring protects.
+    Auto,
     Require,
     Prefer,
     Off,
@@ -251,19 +255,10 @@ impl Route {
             upstream,
             strip_prefix: String::new(),
             body_limit: None,
+            keepalive: None,
             byok: false,
             global_key: false,
         }
-    }
-}
-
-impl UpstreamUrl {
-    /// Whether the name says by itself that this is an address of this host.
-    ///
-    /// Other addresses of this host are known only to the kernel: `app::doorway` asks it.
-    pub fn is_loopback(&self) -> bool {
-        let address: Result<IpAddr, _> = self.host.parse();
-        self.host == "localhost" || address.is_ok_and(|a| a.to_canonical().is_loopback())
     }
 }
 

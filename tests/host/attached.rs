@@ -1,50 +1,25 @@
-//! What of a gate is in the kernel of a place: programs on its interfaces, and pins.
+//! What a gate left in the kernel of a place: its pins, and XDP programs.
 //!
-//! Does not ask the gate. XDP is read from `ip`, TCX from the kernel, because `ip` does not show it.
+//! Does not ask the gate. Every link that outlives the process is pinned, one that is not goes
+//! with it, so the pins tell of TCX and `sk_lookup`, which `ip` does not show.
 
-use std::fs;
-
-use aya::programs::SchedClassifier;
-use aya::programs::tc::TcAttachType;
 use harness::netns::Namespace;
 
-/// One line per program on an interface, sorted.
-pub(crate) fn programs(host: &Namespace) -> Vec<String> {
-    let mut found = host.enter(tcx);
-    let listing = host
-        .command("ip")
-        .args(["-oneline", "-details", "link"])
-        .output()
-        .unwrap();
-    let listing = String::from_utf8(listing.stdout).unwrap();
-    let xdp = listing.lines().filter(|line| line.contains("prog/xdp"));
-    found.extend(xdp.map(|line| format!("xdp: {}", line.split(':').nth(1).unwrap_or(line))));
-    found.sort();
-    found
+/// One line per pin and per interface with an XDP program, sorted.
+pub(crate) fn left(host: &Namespace) -> Vec<String> {
+    let mut left = said(host, "find", &["/sys/fs/bpf", "-path", "*gate*"]);
+    let links = said(host, "ip", &["-oneline", "-details", "link"]);
+    left.extend(links.into_iter().filter(|line| line.contains("prog/xdp")));
+    left.sort();
+    left
 }
 
-/// The paths of everything the gate pinned, sorted.
-pub(crate) fn pins(host: &Namespace) -> Vec<String> {
-    let found = host
-        .command("find")
-        .args(["/sys/fs/bpf", "-path", "*gate*"])
-        .output()
-        .unwrap();
-    let found = String::from_utf8(found.stdout).unwrap();
-    let mut paths: Vec<_> = found.lines().map(str::to_owned).collect();
-    paths.sort();
-    paths
-}
-
-fn tcx() -> Vec<String> {
-    let mut found = Vec::new();
-    for device in fs::read_dir("/sys/class/net").unwrap() {
-        let device = device.unwrap().file_name().into_string().unwrap();
-        let (_, programs) = SchedClassifier::query_tcx(&device, TcAttachType::Ingress).unwrap();
-        let names = programs
-            .iter()
-            .map(|program| program.name_as_str().unwrap_or("?").to_owned());
-        found.extend(names.map(|name| format!("{device}: {name}")));
-    }
-    found
+fn said(host: &Namespace, program: &str, arguments: &[&str]) -> Vec<String> {
+    let output = host.command(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {output:?}");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }

@@ -1,10 +1,16 @@
 //! One call shuts all three rings, streams in flight included, and only for whom it is meant.
 
+use std::time::Duration;
+
 use harness::client::{Call, Client};
 use harness::probe::Syn;
 use harness::sse::Event;
+use harness::upstream::{Fate, Seen};
+use tokio::time::timeout;
 
 use crate::site::{base, site};
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Acceptance 69.
 #[tokio::test]
@@ -96,9 +102,68 @@ async fn kept_connection_of_a_closed_rollout_serves_nothing() {
     );
     site.gated.ctl().json("rollout close r-1").await.unwrap();
     // Closed, or answered with a refusal by a gate whose packet ring lets no more packets in.
-    let again = tokio::time::timeout(std::time::Duration::from_secs(3), kept.send(call())).await;
+    let again = timeout(Duration::from_secs(3), kept.send(call())).await;
     if let Ok(Ok(answer)) = again {
         assert_eq!(answer.status, 401);
     }
     assert_eq!(site.net.upstream.journal().requests().len(), 1);
+}
+
+/// Whichever comes first, the call or the revocation: no stream goes on once `close` has answered.
+#[tokio::test]
+async fn call_that_races_its_revocation_does_not_outlive_it() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    site.open("keeps-the-address-open", caller).await;
+    let mut streams = 0;
+    for round in 0..25 {
+        let rollout = format!("r-{round}");
+        let token = site.open(&rollout, caller).await;
+        let call = Call::chat(&base(&rollout), None).bearer(&token);
+        let close = format!("rollout close {rollout}");
+        let ctl = site.gated.ctl();
+        let (answer, closed) =
+            tokio::join!(call.send(&caller.place, caller.gate4()), ctl.json(&close));
+        closed.unwrap();
+        let answer = answer.unwrap();
+        if answer.status != 200 {
+            continue;
+        }
+        streams += 1;
+        let mut events = answer.events();
+        let rest = timeout(PATIENCE, events.rest()).await;
+        let (rest, _end) = rest.expect("the stream goes on after its rollout was closed");
+        assert!(rest.last().is_some_and(Event::is_error), "{rest:?}");
+    }
+    let answering = |seen: &[Seen]| seen.iter().any(|seen| seen.fate == Fate::Answering);
+    let journal = site.net.upstream.journal();
+    journal
+        .wait(PATIENCE, |seen| (!answering(seen)).then_some(()))
+        .await
+        .unwrap();
+    // Otherwise the race was always lost by the call, and this test saw nothing.
+    assert!(streams > 0);
+}
+
+/// Every stream of a client is cut by the one call that revokes it.
+#[tokio::test]
+async fn hundred_streams_of_a_client_end_with_it() {
+    let Some(site) = site(1).await else { return };
+    let caller = &site.net.callers[0];
+    let token = site.open("r-1", caller).await;
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(caller.stream("r-1", &token).await);
+    }
+    let answer = site
+        .gated
+        .ctl()
+        .json("client revoke trainer --yes")
+        .await
+        .unwrap();
+    assert_eq!(answer["streams_cut"], 100, "{answer}");
+    for mut events in streams {
+        let (rest, _end) = timeout(PATIENCE, events.rest()).await.expect("it goes on");
+        assert!(rest.last().is_some_and(Event::is_error), "{rest:?}");
+    }
 }

@@ -6,7 +6,7 @@ use harness::client::Call;
 use harness::gated::{Launch, Refused};
 use harness::probe::{Syn, syn};
 
-use crate::attached::{pins, programs};
+use crate::attached::left;
 use crate::site::{net, site};
 
 const NOTHING: [String; 0] = [];
@@ -47,8 +47,7 @@ async fn public_bind_without_sources_is_refused_with_nothing_attached() {
     ] {
         let launch = Launch::on(&net.host).flag("--listen", format!("{address}:8765"));
         assert_refused(&launch.refused().await.unwrap(), address);
-        assert_eq!(programs(&net.host), NOTHING, "{address}");
-        assert_eq!(pins(&net.host), NOTHING, "{address}");
+        assert_eq!(left(&net.host), NOTHING, "{address}");
         assert_eq!(net.callers[0].knock().await, Syn::Refused, "{address}");
     }
 }
@@ -112,7 +111,7 @@ async fn busy_port_is_one_clear_error() {
         refused.log
     );
     assert!(refused.log.contains("in use"), "{}", refused.log);
-    assert_eq!(programs(&net.host), NOTHING);
+    assert_eq!(left(&net.host), NOTHING);
 }
 
 /// Acceptance 172.
@@ -126,8 +125,7 @@ async fn unload_without_a_daemon_leaves_nothing_and_sigterm_leaves_it_shut() {
     assert_eq!(caller.knock().await, Syn::Silent);
     let unload = site.gated.ctl().run("unload --yes", "").await.unwrap();
     assert_eq!(unload.status, Some(0), "{}{}", unload.stdout, unload.stderr);
-    assert_eq!(pins(&site.net.host), NOTHING);
-    assert_eq!(programs(&site.net.host), NOTHING);
+    assert_eq!(left(&site.net.host), NOTHING);
     assert_eq!(syn(&caller.place, caller.gate4()).await, Syn::Refused);
 }
 
@@ -150,8 +148,7 @@ async fn missing_capability_is_one_clear_error_with_nothing_attached() {
         "{}",
         refused.log
     );
-    assert_eq!(programs(&net.host), NOTHING);
-    assert_eq!(pins(&net.host), NOTHING);
+    assert_eq!(left(&net.host), NOTHING);
     assert_eq!(net.callers[0].knock().await, Syn::Refused);
 }
 
@@ -160,7 +157,7 @@ async fn second_gate_on_the_same_pins_is_refused_and_disturbs_nothing() {
     let Some(site) = site(1).await else { return };
     let caller = &site.net.callers[0];
     let token = site.open("r-1", caller).await;
-    let before = (programs(&site.net.host), pins(&site.net.host));
+    let before = left(&site.net.host);
     let second = Launch::on(&site.net.host).flag("--listen", "0.0.0.0:8766");
     let refused = second.flag("--sources", "listed").refused().await.unwrap();
     assert!(
@@ -169,6 +166,6 @@ async fn second_gate_on_the_same_pins_is_refused_and_disturbs_nothing() {
         refused.log
     );
     assert!(refused.log.contains("hint:"), "{}", refused.log);
-    assert_eq!((programs(&site.net.host), pins(&site.net.host)), before);
+    assert_eq!(left(&site.net.host), before);
     assert_eq!(caller.chat("r-1", &token).await.status, 200);
 }

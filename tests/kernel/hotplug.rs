@@ -1,5 +1,6 @@
 //! Interfaces that come, go, change their hook or were somebody else's first.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -77,6 +78,31 @@ fn every_hook_denies_and_a_live_switch_leaves_no_gap() {
         assert_eq!(count, 3, "one link an interface, and the socket lookup");
     }
     assert_eq!(wait(agent.status()).unwrap().uncovered_refusals, 0);
+}
+
+#[test]
+fn a_preview_attaches_nothing_and_says_what_a_start_would() {
+    let Some(lab) = lab() else { return };
+    let seen = lab
+        .host
+        .run(|| gate_userspace::kernel::preview(&Interfaces::Auto).unwrap());
+    let programs = lab.host.run(|| {
+        let ingress = aya::programs::TcAttachType::Ingress;
+        aya::programs::SchedClassifier::query_tcx("veth1", ingress)
+            .unwrap()
+            .1
+            .len()
+    });
+    assert_eq!(programs, 0);
+    let agent = lab.start();
+    for line in seen {
+        assert_eq!(interface(&agent, &line.name).hook, line.hook, "{line:?}");
+    }
+    let pin_dir = lab.pin_dir.clone();
+    let mode = lab
+        .host
+        .run(move || std::fs::metadata(pin_dir).unwrap().permissions().mode());
+    assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]

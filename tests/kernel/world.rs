@@ -7,8 +7,8 @@ use aya::maps::{Array, HashMap};
 use aya::programs::{Program, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use gate_common::address::{Address, V4, V6};
-use gate_common::entry::{Config, Entry, NETS4, PORTS_PER_WORD};
-use gate_common::filter::{near, near_slot, place};
+use gate_common::entry::{Config, Entry, NETS4, Near6, PORTS_PER_WORD};
+use gate_common::filter::{near, near_slot, near_slot6, place};
 use gate_common::name;
 use gate_common::verdict::{Sources, Tables};
 use gate_userspace::kernel::object;
@@ -168,6 +168,15 @@ fn fill(object: &mut Ebpf) {
         let mut local: HashMap<_, [u32; 4], u32> =
             object.map_mut(name::LOCAL6).unwrap().try_into().unwrap();
         local.insert(v6(HERE6).0, ANYWHERE, 0).unwrap();
+    }
+    {
+        let mut slots: Array<_, Near6> = object.map_mut(name::NEAR6).unwrap().try_into().unwrap();
+        let here = v6(HERE6);
+        let slot = Near6 {
+            address: here.0,
+            classes: ANYWHERE,
+        };
+        slots.set(near_slot6(here), slot, 0).unwrap();
     }
     for (address, entry) in exact4() {
         add4(object, address, entry);

@@ -7,7 +7,7 @@ use gate_userspace::{
     settings::{FailedAuth, Mode},
 };
 
-use crate::support::{Gate, Maker, Upstream, begin, chunk, mint, request, wait_for_close};
+use crate::support::{Gate, Maker, Upstream, begin, chunk, mint, request, respond, wait_for_close};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -234,4 +234,41 @@ fn mistakes_are_counted_by_their_look() {
         assert_eq!(gate.bearer(token, "POST", CHAT).status, 401);
         assert_eq!(gate.proxy.counters().count(count), 1, "{count:?}");
     }
+}
+
+/// Acceptance 156: a token from elsewhere is more than a refusal.
+#[test]
+fn a_bound_token_from_elsewhere_is_counted() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let sources = vec![gate.source("10.0.0.5")];
+    let token = gate.client(1, |client| client.sources = sources);
+    assert_eq!(gate.bearer(&token, "POST", CHAT).status, 401);
+    assert_eq!(gate.proxy.counters().count(Count::WrongSource), 1);
+}
+
+/// A dead tunnel answers 404 with a web page.
+#[test]
+fn a_web_page_in_place_of_an_answer_is_counted() {
+    let upstream = Upstream::start(|_, to| respond(to, 404, "text/html; charset=utf-8", b"<html>"));
+    let gate = Gate::before(&upstream);
+    let token = gate.client(1, |_| {});
+    assert_eq!(gate.bearer(&token, "POST", CHAT).text(), "<html>");
+    assert_eq!(gate.bearer(&token, "GET", "/plain/x").status, 404);
+    assert_eq!(gate.proxy.counters().count(Count::WebPage), 1);
+}
+
+/// Last use is noted per token, for whoever asks.
+#[test]
+fn an_admitted_call_is_a_use() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let (used, used_token) = mint(gate_userspace::client::Kind::Client);
+    let (idle, _) = mint(gate_userspace::client::Kind::Client);
+    let (used_digest, idle_digest) = (used.digest, idle.digest);
+    gate.client(1, |client| client.tokens = vec![used, idle]);
+    assert_eq!(gate.bearer(&used_token, "POST", CHAT).status, 200);
+    let last_use = |digest| gate.grants.find(digest).unwrap().last_use();
+    assert_eq!(last_use(&used_digest), Some(gate.clock.now()));
+    assert_eq!(last_use(&idle_digest), None);
 }

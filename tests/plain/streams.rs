@@ -222,3 +222,49 @@ fn large_bodies_pass_both_ways_byte_for_byte() {
     let reply = gate.call("POST", CHAT_A, &[("x-api-key", &a)], &body);
     assert!(reply.is_whole && reply.body == body.as_bytes());
 }
+
+/// Acceptance 62 and 63.
+#[test]
+fn a_silent_stream_shows_signs_of_life() {
+    for (path, sign) in [
+        ("/rollout/A/v1/chat/completions", ": keepalive\n"),
+        ("/rollout/A/v1/responses", ": keepalive\n"),
+        (
+            "/rollout/A/v1/messages",
+            "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        ),
+    ] {
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let gone = std::sync::Mutex::new(gone);
+        let upstream = Upstream::start(move |_, to| {
+            begin(to, "text/event-stream");
+            chunk(to, "data: {\"a\":1}\n\n");
+            gone.lock().unwrap().recv().unwrap();
+            chunk(to, "data: {\"b\"");
+            gone.lock().unwrap().recv().unwrap();
+            chunk(to, ":1}\n\ndata: [DONE]\n\n");
+            finish(to);
+        });
+        let gate = crate::support::Maker::before(&upstream)
+            .set(|settings| {
+                settings.routes[0].keepalive = Some(std::time::Duration::from_millis(20));
+            })
+            .start();
+        let (a, _) = gate.two_rollouts();
+        let mut connection = gate.connect();
+        connection.send(request("POST", path, &[("x-api-key", &a)], "{}"));
+        assert_eq!(connection.head().status, 200);
+        assert_eq!(connection.chunk().unwrap(), b"data: {\"a\":1}\n\n");
+        assert_eq!(connection.chunk().unwrap(), sign.as_bytes());
+        go.send(()).unwrap();
+        let mut text = String::new();
+        while !text.ends_with("data: {\"b\"") {
+            text += std::str::from_utf8(&connection.chunk().unwrap()).unwrap();
+        }
+        // An event that has begun is not interrupted, however long it takes.
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        go.send(()).unwrap();
+        let rest = connection.chunk().unwrap();
+        assert_eq!(String::from_utf8(rest).unwrap(), ":1}\n\ndata: [DONE]\n\n");
+    }
+}

@@ -236,3 +236,48 @@ fn a_providers_error_passes_untouched() {
     let reply = gate.bearer(&a, "POST", CHAT_A);
     assert_eq!((reply.status, reply.text()), (529, r#"{"type":"error"}"#));
 }
+
+/// What an upstream got is not for its caller to see.
+#[test]
+fn no_method_shows_what_the_upstream_got() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let (a, _) = gate.two_rollouts();
+    for method in ["TRACE", "TRACK"] {
+        assert_eq!(gate.bearer(&a, method, "/rollout/A/x").status, 400);
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[test]
+fn a_call_has_one_id_on_both_sides() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let (a, _) = gate.two_rollouts();
+    let reply = gate.bearer(&a, "POST", CHAT_A);
+    let id = reply.header("x-request-id").unwrap();
+    assert_eq!(upstream.last().all("x-request-id"), [id.as_str()]);
+    let headers = [("x-api-key", a.as_str()), ("x-request-id", "mine-1")];
+    let reply = gate.call("POST", CHAT_A, &headers, "{}");
+    assert_eq!(reply.header("x-request-id").as_deref(), Some("mine-1"));
+    assert_eq!(upstream.last().all("x-request-id"), ["mine-1"]);
+    assert!(
+        gate.call("POST", CHAT_A, &[], "")
+            .header("x-request-id")
+            .is_some()
+    );
+}
+
+/// A reload sends the next call elsewhere; a call that runs stays where it is.
+#[test]
+fn a_reload_moves_the_next_call() {
+    let (first, second) = (Upstream::plain(), Upstream::plain());
+    let gate = Gate::before(&first);
+    let (a, _) = gate.two_rollouts();
+    let mut connection = gate.connect();
+    let headers = [("x-api-key", a.as_str())];
+    assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
+    gate.proxy.reload(&Maker::before(&second).settings);
+    assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
+    assert_eq!((first.seen().len(), second.seen().len()), (1, 1));
+}

@@ -1,3 +1,5 @@
+//! The verdict over plain collections: refusals first, then what may pass.
+
 use std::collections::BTreeMap;
 
 use super::*;

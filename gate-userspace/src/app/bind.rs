@@ -3,7 +3,13 @@
 //! A bound socket that does not listen answers nobody, so there is no moment in which the port is
 //! open and unguarded.
 
-use std::{io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -104,6 +110,15 @@ fn attempt(at: &ListenAt) -> io::Result<Socket> {
 
 /// A socket file that nobody answers on was left by a dead process.
 fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "it is there and no socket",
+            ));
+        }
+        Ok(_) | Err(_) => {}
+    }
     match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
         Err(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {

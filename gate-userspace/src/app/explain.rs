@@ -10,10 +10,10 @@ use super::{
     view::View,
 };
 use crate::{
-    admin::wire::{Explain, RingVerdict},
+    admin::wire::{Explain, RingVerdict, Secret},
     kernel::{Probe, Verdicts},
     proxy::Question,
-    settings::ListenSources,
+    settings::{ListenSources, Mode},
     source::Peer,
 };
 
@@ -64,8 +64,16 @@ pub(super) async fn rings(view: &View, asked: Explain) -> Result<Vec<RingVerdict
     Ok(rings)
 }
 
-async fn packet(view: &View, probe: Probe) -> Result<RingVerdict, String> {
+async fn packet(view: &View, mut probe: Probe) -> Result<RingVerdict, String> {
     let agent = view.standing()?;
+    if let Probe::Connect {
+        from, interface, ..
+    } = &mut probe
+        && interface.is_none()
+    {
+        // Where its packets would arrive: the link that our answers would leave by.
+        *interface = agent.home(*from).await.map_err(|error| told(&error))?;
+    }
     let answer = agent.explain(probe).await.map_err(|error| told(&error))?;
     Ok(verdict(&answer))
 }
@@ -119,6 +127,7 @@ fn absent(view: &View) -> RingVerdict {
 fn connection(view: &View, peer: Peer, sources: ListenSources) -> RingVerdict {
     let grants = &view.proxy.grants;
     let (passes, reason) = match (peer, sources) {
+        _ if grants.mode() == Mode::Closed => (false, "closed by panic: nothing is served"),
         (Peer::Loopback, _) => (true, "loopback: the list does not apply, the token does"),
         (Peer::Address(_), ListenSources::Any) => (true, "this listener admits any source"),
         (Peer::Address(at), ListenSources::Listed) if grants.lists(at) => (true, "listed"),
@@ -137,7 +146,7 @@ fn request(view: &View, peer: Peer, asked: &Explain) -> RingVerdict {
         peer,
         method: asked.method.as_deref().unwrap_or("POST"),
         path: asked.path.as_deref().unwrap_or("/v1/chat/completions"),
-        token: asked.token.as_ref().map(|token| token.reveal()),
+        token: asked.token.as_ref().map(Secret::reveal),
     });
     RingVerdict {
         ring: "request".to_owned(),

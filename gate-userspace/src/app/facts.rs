@@ -103,7 +103,12 @@ pub(super) fn interface(status: &InterfaceStatus) -> InterfaceView {
     InterfaceView {
         name: status.name.clone(),
         hook: status.hook.map_or("", hook).to_owned(),
-        mode: status.mode.clone().unwrap_or_default(),
+        // The hook says it already where there is only one way to stand on it.
+        mode: status
+            .mode
+            .clone()
+            .filter(|mode| mode == "native" || mode == "generic")
+            .unwrap_or_default(),
         covered: status.covered,
         reason: status.reason.clone(),
     }

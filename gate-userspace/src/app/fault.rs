@@ -35,6 +35,12 @@ pub enum StartError {
     OpenKeyFile { path: PathBuf, mode: u32 },
     #[error("upstream `{upstream}` is the gate itself, which listens on {listen}")]
     Itself { upstream: String, listen: String },
+    #[error("port {port} is the gate's own, and: {one}")]
+    TwoPolicies { port: u16, one: String },
+    #[error("`{}` holds the packet ring of a former start, which this one would not control", pin_dir.display())]
+    Pinned { pin_dir: PathBuf },
+    #[error("`{}` is missing, and the store has upstream keys that only it opens", path.display())]
+    KeyFileLost { path: PathBuf },
     #[error("the packet ring is required and cannot stand")]
     Kernel(#[source] KernelError),
     #[error("open the store")]
@@ -65,21 +71,30 @@ impl StartError {
                     path.display()
                 )
             }
-            Self::Bind { at, cause } => match cause.kind() {
-                io::ErrorKind::AddrInUse => {
-                    format!("port in use: `ss -ltnp` shows by whom; or listen elsewhere than {at}")
-                }
-                io::ErrorKind::PermissionDenied => {
-                    "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one".into()
-                }
-                _ => "is that an address of this host? `ip -br address` lists them".into(),
-            },
+            Self::Bind { at, cause } if cause.kind() == io::ErrorKind::AddrInUse => {
+                format!("port in use: `ss -ltnp` shows by whom; or listen elsewhere than {at}")
+            }
+            Self::Bind { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one".into()
+            }
+            Self::Bind { .. } => {
+                "is that an address of this host? `ip -br address` lists them".into()
+            }
             Self::MasterKey { .. } => {
                 "restore the file from its backup; without it the stored upstream keys stay shut"
                     .into()
             }
             Self::OpenKeyFile { path, .. } => format!("chmod 600 {}", path.display()),
             Self::Itself { .. } => "give the address of the interception server or provider".into(),
+            Self::TwoPolicies { .. } => "let the gate listen on another port".into(),
+            Self::Pinned { .. } => {
+                "`gatectl unload --yes` removes it and opens what it guarded; or let this start take \
+                 it over with `--kernel require` and the same listeners and guards"
+                    .into()
+            }
+            Self::KeyFileLost { .. } => {
+                "restore it from its backup; or move the store away to start with none".into()
+            }
             Self::Kernel(error) => error.hint().unwrap_or_else(|| {
                 "`--kernel prefer` starts without the packet ring, and says so".into()
             }),

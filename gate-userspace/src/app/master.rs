@@ -16,9 +16,19 @@ use zeroize::Zeroizing;
 use super::StartError;
 use crate::secret::{Keyring, MasterKey};
 
-pub(super) fn keyring(given: Option<MasterKey>, file: &Path) -> Result<Keyring, StartError> {
+/// `needed`: the store has keys that only this one opens, so a new one would be of no use.
+pub(super) fn keyring(
+    given: Option<MasterKey>,
+    file: &Path,
+    needed: bool,
+) -> Result<Keyring, StartError> {
     let key = match given {
         Some(key) => key,
+        None if needed && !file.exists() => {
+            return Err(StartError::KeyFileLost {
+                path: file.to_owned(),
+            });
+        }
         None => read_or_make(file)?,
     };
     Ok(Keyring::new(key, Vec::new()))
@@ -74,6 +84,10 @@ fn make(file: &Path) -> Result<MasterKey, StartError> {
     written.write_all(b"\n").map_err(broken)?;
     written.sync_all().map_err(broken)?;
     std::fs::rename(&beside, file).map_err(broken)?;
+    let folder = file
+        .parent()
+        .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all());
+    folder.map_err(broken)?;
     info!(path = %file.display(), key = %key.id(), "made a master key: back it up");
     Ok(key)
 }
@@ -86,21 +100,35 @@ mod tests {
     fn the_first_start_makes_a_key_and_the_next_reads_it() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("master.key");
-        let made = keyring(None, &file).unwrap();
+        let made = keyring(None, &file, false).unwrap();
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(keyring(None, &file).unwrap().current(), made.current());
+        assert_eq!(
+            keyring(None, &file, false).unwrap().current(),
+            made.current()
+        );
     }
 
     #[test]
     fn a_key_file_that_others_can_read_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("master.key");
-        keyring(None, &file).unwrap();
+        keyring(None, &file, false).unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(
-            keyring(None, &file),
+            keyring(None, &file, false),
             Err(StartError::OpenKeyFile { mode: 0o640, .. })
         ));
+    }
+
+    #[test]
+    fn a_lost_key_file_is_not_replaced_while_the_store_needs_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        assert!(matches!(
+            keyring(None, &file, true),
+            Err(StartError::KeyFileLost { .. })
+        ));
+        assert!(!file.exists());
     }
 
     #[test]
@@ -110,7 +138,7 @@ mod tests {
         std::fs::write(&file, "not a key").unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         assert!(matches!(
-            keyring(None, &file),
+            keyring(None, &file, false),
             Err(StartError::MasterKey { .. })
         ));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "not a key");

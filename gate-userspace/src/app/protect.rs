@@ -11,7 +11,9 @@ use std::{
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 
 use super::StartError;
-use crate::settings::{GuardPolicy, Listen, ListenAt, Settings, Upstream, UpstreamGuard};
+use crate::settings::{
+    GuardPolicy, Listen, ListenAt, ListenSources, Settings, Upstream, UpstreamGuard,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
@@ -92,8 +94,20 @@ pub fn ports(
             },
         );
     }
-    for address in settings.listen.iter().filter_map(tcp) {
+    for listen in &settings.listen {
+        let Some(address) = tcp(listen) else { continue };
         let port = address.port();
+        let clashes = |other: &&Protected| other.port == port && other.policy != Policy::Gate;
+        if let Some(other) = by_place.values().find(clashes) {
+            return Err(StartError::TwoPolicies {
+                port,
+                one: other.why.clone(),
+            });
+        }
+        // Whom `any` admits, the packet ring must let through.
+        if listen.sources == ListenSources::Any {
+            continue;
+        }
         let why = format!("gate listens on {address}");
         let own = Protected {
             port,
@@ -103,10 +117,20 @@ pub fn ports(
         };
         by_place.insert((port, None), own);
     }
+    let any = settings
+        .listen
+        .iter()
+        .filter(|listen| listen.sources == ListenSources::Any);
+    let mut any = any.filter_map(tcp).map(|at| at.port());
+    if let Some(port) = any.find(|port| by_place.contains_key(&(*port, None))) {
+        let one = "another listener there admits listed sources only".to_owned();
+        return Err(StartError::TwoPolicies { port, one });
+    }
     let only_own = by_place
         .values()
         .all(|protected| protected.policy == Policy::Gate);
-    if only_own && !settings.listen.iter().any(Listen::is_network) {
+    let is_open = |l: &Listen| l.is_network() && l.sources == ListenSources::Listed;
+    if only_own && !settings.listen.iter().any(is_open) {
         return Ok(Vec::new());
     }
     Ok(by_place.into_values().collect())

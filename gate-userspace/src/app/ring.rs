@@ -4,8 +4,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use arc_swap::ArcSwap;
 
 use ipnet::IpNet;
 
@@ -16,13 +19,15 @@ use crate::{
     ident::Revision,
     kernel::{self, Agent, KernelError},
     settings::{Hook, Interfaces, Kernel, Mode, NamedInterface},
+    telemetry::Chain,
 };
 
 /// The packet ring of this start.
 #[derive(Debug)]
 pub struct Ring {
     state: State,
-    protected: Vec<Protected>,
+    /// As they are now; a reload changes them.
+    protected: ArcSwap<Vec<Protected>>,
     /// In force: the first rule that fits an interface decides.
     rules: Mutex<Vec<kernel::InterfaceRule>>,
 }
@@ -43,7 +48,7 @@ impl Ring {
         let rules = Mutex::new(rules(&kernel.interfaces));
         Ok(Self {
             state: State::Standing(agent),
-            protected,
+            protected: ArcSwap::from_pointee(protected),
             rules,
         })
     }
@@ -51,7 +56,7 @@ impl Ring {
     pub(super) fn absent(reason: String, protected: Vec<Protected>) -> Self {
         Self {
             state: State::Absent { reason },
-            protected,
+            protected: ArcSwap::from_pointee(protected),
             rules: Mutex::default(),
         }
     }
@@ -71,8 +76,41 @@ impl Ring {
         }
     }
 
-    pub fn protected(&self) -> &[Protected] {
-        &self.protected
+    pub fn protected(&self) -> Arc<Vec<Protected>> {
+        self.protected.load_full()
+    }
+
+    /// Protects exactly these ports from now on.
+    pub(super) async fn protect(&self, ports: Vec<Protected>) -> Result<(), String> {
+        if let Some(agent) = self.agent() {
+            let done = agent.ports(ports.iter().map(guarded).collect()).await;
+            done.map_err(|error| Chain(&error).to_string())?;
+        }
+        self.protected.store(Arc::new(ports));
+        Ok(())
+    }
+
+    /// Stands on these interfaces from now on, unless it does already.
+    pub(super) async fn choose(&self, interfaces: &Interfaces) -> Result<(), String> {
+        let (Some(agent), wanted) = (self.agent(), rules(interfaces)) else {
+            return Ok(());
+        };
+        let changed = {
+            let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = *rules != wanted;
+            rules.clone_from(&wanted);
+            changed
+        };
+        if !changed {
+            return Ok(());
+        }
+        let wanted = match interfaces {
+            Interfaces::Auto => kernel::Interfaces::Auto,
+            Interfaces::None => kernel::Interfaces::None,
+            Interfaces::Named(_) => kernel::Interfaces::List(wanted),
+        };
+        let done = agent.interfaces(wanted).await;
+        done.map_err(|error| Chain(&error).to_string())
     }
 
     /// The choice of interfaces with this rule before all others.
@@ -85,6 +123,7 @@ impl Ring {
 
     fn ports(&self) -> Vec<u16> {
         self.protected
+            .load()
             .iter()
             .map(|protected| protected.port)
             .collect()
@@ -108,7 +147,7 @@ impl PacketRing for Ring {
                     ops,
                 })
                 .await;
-            applied.map(counts).map_err(failed)
+            applied.map(counts).map_err(|error| failed(&error))
         })
     }
 
@@ -131,7 +170,7 @@ impl PacketRing for Ring {
                     openings,
                 })
                 .await;
-            applied.map(counts).map_err(failed)
+            applied.map(counts).map_err(|error| failed(&error))
         })
     }
 
@@ -145,7 +184,10 @@ impl PacketRing for Ring {
                 remote,
                 local_ports: self.ports(),
             });
-            agent.destroy(flows.collect()).await.map_err(failed)
+            agent
+                .destroy(flows.collect())
+                .await
+                .map_err(|error| failed(&error))
         })
     }
 
@@ -154,9 +196,19 @@ impl PacketRing for Ring {
             let Some(agent) = self.agent() else {
                 return Ok(());
             };
-            agent.mode(kernel_mode(mode)).await.map_err(failed)
+            agent
+                .mode(kernel_mode(mode))
+                .await
+                .map_err(|error| failed(&error))
         })
     }
+}
+
+/// Whether a former start left links in the kernel.
+pub(super) fn is_pinned(pin_dir: &Path) -> bool {
+    let layouts = std::fs::read_dir(pin_dir).into_iter().flatten().flatten();
+    let mut links = layouts.map(|layout| layout.path().join("links"));
+    links.any(|links| std::fs::read_dir(links).is_ok_and(|mut found| found.next().is_some()))
 }
 
 fn setup(kernel: &Kernel, mode: Mode, protected: &[Protected]) -> kernel::Setup {
@@ -252,13 +304,16 @@ fn counts(applied: kernel::Applied) -> Applied {
     }
 }
 
-fn failed(error: KernelError) -> RingError {
-    if let KernelError::Full { .. } = error {
+fn failed(error: &KernelError) -> RingError {
+    if let KernelError::Full { table, .. } = error {
+        let found = gate_common::layout::TABLES
+            .iter()
+            .find(|known| known.name == *table);
         return RingError::Full {
-            capacity: gate_common::layout::EXACT4_MAX,
+            capacity: found.map_or(0, |table| table.entries),
         };
     }
-    RingError::Failed(crate::telemetry::Chain(&error).to_string())
+    RingError::Failed(Chain(error).to_string())
 }
 
 /// The networks that cover `net` without any of `keep`.

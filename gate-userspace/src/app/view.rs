@@ -19,7 +19,7 @@ use crate::{
     control::Work,
     kernel::{self, Agent},
     proxy::{Proxy, listen::Bound},
-    settings::{ListenSources, Settings},
+    settings::{ListenSources, Mode, Settings},
 };
 
 pub(super) struct View {
@@ -38,8 +38,8 @@ impl Inspect for View {
                 return absent(&self.ring);
             };
             match agent.status().await {
-                Ok(status) => facts(status, self.ring.protected()),
-                Err(error) => broken(&error, self.ring.protected()),
+                Ok(status) => facts(status, &self.ring.protected()),
+                Err(error) => broken(&error, &self.ring.protected()),
             }
         })
     }
@@ -76,6 +76,9 @@ impl Inspect for View {
     }
 
     fn ready(&self) -> Result<(), String> {
+        if self.proxy.grants.mode() == Mode::Closed {
+            return Err("closed by panic".to_owned());
+        }
         if self.proxy.is_draining() {
             Err("draining".to_owned())
         } else {

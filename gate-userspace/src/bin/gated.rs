@@ -29,7 +29,7 @@ fn start(flags: &Flags) -> Result<(), StartError> {
         return show(&report(&config)?);
     }
     telemetry::start(config.log);
-    app::run(config)
+    app::run(flags, config)
 }
 
 fn report(config: &Config) -> Result<String, StartError> {

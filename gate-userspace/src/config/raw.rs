@@ -65,6 +65,7 @@ pub(in crate::config) struct RawRoute {
     pub(in crate::config) upstream: Option<String>,
     pub(in crate::config) strip_prefix: Option<String>,
     pub(in crate::config) body_limit: Option<String>,
+    pub(in crate::config) keepalive: Option<String>,
     pub(in crate::config) byok: Option<bool>,
     pub(in crate::config) global_key: Option<bool>,
 }

@@ -63,9 +63,7 @@ pub(super) fn settle(
     let upstreams = routes::upstreams(flags, environment, &file.upstream, &mut shown)?;
     let routes = routes::routes(flags, &file.route, &upstreams, &mut shown)?;
     let guards = ring::guards(flags, &file.guard, &mut shown)?;
-    let kernel = ring::kernel(flags, environment, &file.kernel, &mut shown, || {
-        public.is_some() || !guards.is_empty() || upstreams.iter().any(ring::needs_guard)
-    })?;
+    let kernel = ring::kernel(flags, environment, &file.kernel, &mut shown)?;
     let variable = [(file.apollo.internal_token_env.clone(), File)];
     shown.section("[apollo]");
     let usual = "APOLLO_INTERNAL_TOKEN".to_owned();

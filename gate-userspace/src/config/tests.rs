@@ -15,7 +15,7 @@ fn no_configuration_at_all_works() {
     assert_eq!(config.settings.listen[0].sources, ListenSources::Listed);
     assert!(!config.settings.listen[0].is_network());
     assert!(config.settings.upstreams.is_empty());
-    assert_eq!(config.settings.kernel.need, KernelNeed::Prefer);
+    assert_eq!(config.settings.kernel.need, KernelNeed::Auto);
     assert!(config.secrets.shared.is_none());
 }
 
@@ -46,14 +46,14 @@ fn a_public_bind_must_say_whose_calls_it_admits() {
 
 /// Acceptance 10.
 #[test]
-fn a_public_bind_that_says_so_requires_the_packet_ring() {
+fn a_public_bind_that_says_so_is_taken() {
     let config = settle(
         &["--listen", "0.0.0.0:8765", "--sources", "listed"],
         &[],
         "",
     )
     .unwrap();
-    assert_eq!(config.settings.kernel.need, KernelNeed::Require);
+    assert_eq!(config.settings.kernel.need, KernelNeed::Auto);
     let flags = [
         "--listen",
         "0.0.0.0:8765",
@@ -133,6 +133,10 @@ fn what_is_not_understood_is_refused() {
         "[[upstream]]\nurl = \"ftp://x\"",
         "[[upstream]]\nurl = \"http://user:pass@x\"",
         "[[route]]\nprefix = \"v1\"",
+        "[[upstream]]\nurl = \"http://a\"\n[[route]]\nprefix = \"/\"\nprofile = \"verifiers\"",
+        "[[listen]]\nuids = [1]",
+        "[[listen]]\ndelegation = true\nuids = [1]",
+        "[[listen]]\naddress = \"unix:/x\"\ndelegation = true",
         "[[route]]\nupstream = \"elsewhere\"",
         "[limits]\nhead_timeout = \"soon\"",
         "[kernel]\ninterfaces = [\"lo\"]",
@@ -186,6 +190,23 @@ fn an_upstream_by_flag_alone_may_need_no_key() {
     let config = settle(&flags, &[("KEY", "sk-up")], "").unwrap();
     assert_eq!(config.settings.upstreams[0].without_key, WithoutKey::Refuse);
     assert!(!config.shown.to_string().contains("sk-up"));
+}
+
+/// A verifiers route always checks the rollout in its path (acceptance 35).
+#[test]
+fn the_verifiers_profile_by_flag_stands_on_the_rollout_path() {
+    let routes = settle(&["--profile", "verifiers"], &[], "")
+        .unwrap()
+        .settings
+        .routes;
+    assert_eq!(routes[0].prefix, "/rollout/{rollout}");
+    assert_eq!(routes.len(), 1);
+}
+
+#[test]
+fn a_password_in_a_url_is_not_repeated() {
+    let refused = settle(&["--upstream", "http://me:hunter2@u"], &[], "").unwrap_err();
+    assert!(!refused.to_string().contains("hunter2"), "{refused}");
 }
 
 #[test]

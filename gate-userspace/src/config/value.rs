@@ -34,12 +34,12 @@ impl Word for ListenSources {
     const WORDS: &'static [(&'static str, Self)] = &[("listed", Self::Listed), ("any", Self::Any)];
 }
 
-impl Word for Option<KernelNeed> {
+impl Word for KernelNeed {
     const WORDS: &'static [(&'static str, Self)] = &[
-        ("auto", None),
-        ("require", Some(KernelNeed::Require)),
-        ("prefer", Some(KernelNeed::Prefer)),
-        ("off", Some(KernelNeed::Off)),
+        ("auto", Self::Auto),
+        ("require", Self::Require),
+        ("prefer", Self::Prefer),
+        ("off", Self::Off),
     ];
 }
 
@@ -106,7 +106,11 @@ pub(super) fn size(key: &str, text: &str) -> Parsed<u64> {
 
 /// `http://HOST[:PORT][/PATH]`
 pub(super) fn url(key: &str, text: &str) -> Parsed<UpstreamUrl> {
-    let no = |expected: &str| refused(key, text, expected);
+    // What stands before an @ is a password, and errors are logged.
+    let masked = text
+        .rsplit_once('@')
+        .map_or(text.to_owned(), |(_, host)| format!("..@{host}"));
+    let no = |expected: &str| refused(key, &masked, expected);
     let uri: Uri = text
         .parse()
         .map_err(|_why| no("a URL such as http://127.0.0.1:9000"))?;

@@ -4,10 +4,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::{
     client::{Client, Credential, Kind},
@@ -29,6 +29,8 @@ pub struct Grant {
     pub key: Option<Sealed>,
     pub(super) expires: Option<Stamp>,
     dead: AtomicBool,
+    /// Seconds since 1970 of the last call that was admitted, 0 = none.
+    used: AtomicI64,
 }
 
 /// A live client. Its record is replaced as a whole when it changes.
@@ -70,7 +72,22 @@ impl Grant {
             key: credential.key.clone(),
             expires: credential.expires,
             dead: AtomicBool::new(false),
+            used: AtomicI64::new(0),
         }
+    }
+
+    /// Notes that a call was admitted. To the second, so that a busy token is not written all the time.
+    pub(crate) fn note_use(&self, now: Stamp) {
+        let now = now.0 / 1000;
+        if self.used.load(Ordering::Relaxed) != now {
+            self.used.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When a call was last admitted with this token.
+    pub fn last_use(&self) -> Option<Stamp> {
+        let used = self.used.load(Ordering::Relaxed);
+        (used != 0).then_some(Stamp(used * 1000))
     }
 
     pub(super) fn kill(&self) {
@@ -83,7 +100,7 @@ impl Grant {
     /// Says which of them does not.
     pub fn live(&self, now: Stamp) -> Result<(), Dead> {
         let is_over = |until: Option<Stamp>| until.is_some_and(|until| until <= now);
-        let client = self.client.record();
+        let client = self.client.peek();
         if self.dead.load(Ordering::Acquire) {
             Err(Dead::Revoked)
         } else if is_over(self.expires)
@@ -91,7 +108,7 @@ impl Grant {
             || self
                 .rollout
                 .as_ref()
-                .is_some_and(|rollout| is_over(rollout.record().expires))
+                .is_some_and(|rollout| is_over(rollout.peek().expires))
         {
             Err(Dead::Expired)
         } else if client.enabled {
@@ -103,9 +120,9 @@ impl Grant {
 
     /// Whether a caller at `peer` may use this token: unbound, or from one of its sources.
     pub fn admits(&self, peer: Peer, host: &HostName) -> bool {
-        let client = self.client.record();
+        let client = self.client.peek();
         match &self.rollout {
-            Some(rollout) => is_admitted(effective(&rollout.record(), &client), peer, host),
+            Some(rollout) => is_admitted(effective(&rollout.peek(), &client), peer, host),
             None => is_admitted(&client.sources, peer, host),
         }
     }
@@ -115,8 +132,8 @@ impl Grant {
         let rollout = self
             .rollout
             .as_ref()
-            .and_then(|rollout| rollout.record().expires);
-        [self.expires, self.client.record().expires, rollout]
+            .and_then(|rollout| rollout.peek().expires);
+        [self.expires, self.client.peek().expires, rollout]
             .into_iter()
             .flatten()
             .min()
@@ -138,6 +155,11 @@ impl ClientGrant {
     pub fn record(&self) -> Arc<Client> {
         self.record.load_full()
     }
+
+    /// As [`Self::record`], for a moment: cores that read the same client do not meet in its count.
+    pub(crate) fn peek(&self) -> Guard<Arc<Client>> {
+        self.record.load()
+    }
 }
 
 impl RolloutGrant {
@@ -156,6 +178,11 @@ impl RolloutGrant {
 
     pub fn record(&self) -> Arc<Rollout> {
         self.record.load_full()
+    }
+
+    /// As [`Self::record`], for a moment.
+    pub(crate) fn peek(&self) -> Guard<Arc<Rollout>> {
+        self.record.load()
     }
 }
 

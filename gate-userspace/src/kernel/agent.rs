@@ -176,8 +176,7 @@ async fn run(
     let mut rounds = 0u32;
     loop {
         tokio::select! {
-            // A revocation goes before everything else.
-            biased;
+            // Fair on purpose: a stream of requests must not keep a new interface waiting.
             call = inbox.recv() => match call {
                 None => return,
                 Some((Request::Unload, reply)) => {

@@ -14,15 +14,16 @@ pub fn probe() -> Result<(), KernelError> {
     if object::bytes().is_empty() {
         return Err(KernelError::Stub);
     }
-    let effective = effective();
+    missing(effective()).map_or(Ok(()), |name| Err(KernelError::Capability(name)))
+}
+
+fn missing(effective: u64) -> Option<&'static str> {
     let has = |bit: u32| effective & (1 << bit) != 0;
-    for (bit, name) in NEEDED {
-        let covered = has(bit) || (name != "CAP_NET_ADMIN" && has(SYS_ADMIN));
-        if !covered {
-            return Err(KernelError::Capability(name));
-        }
-    }
-    Ok(())
+    let covered = |bit, name: &str| has(bit) || (name != "CAP_NET_ADMIN" && has(SYS_ADMIN));
+    NEEDED
+        .into_iter()
+        .find(|(bit, name)| !covered(*bit, name))
+        .map(|(_, name)| name)
 }
 
 /// Of the calling thread; nothing where it cannot be read.
@@ -34,4 +35,24 @@ fn effective() -> u64 {
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|value| u64::from_str_radix(value.trim(), 16).ok())
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_missing_capability_is_named() {
+        let (bpf, admin, perfmon) = (1 << 39, 1 << 12, 1 << 38);
+        for (effective, name) in [
+            (0, Some("CAP_BPF")),
+            (bpf, Some("CAP_NET_ADMIN")),
+            (bpf | admin, Some("CAP_PERFMON")),
+            (bpf | admin | perfmon, None),
+            (1 << SYS_ADMIN, Some("CAP_NET_ADMIN")),
+            (1 << SYS_ADMIN | admin, None),
+        ] {
+            assert_eq!(missing(effective), name, "{effective:x}");
+        }
+    }
 }

@@ -8,8 +8,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use gate_common::entry::PORTS_PER_WORD;
-use gate_common::filter::{near, near_slot};
+use gate_common::address::V6;
+use gate_common::entry::{Near6, PORTS_PER_WORD};
+use gate_common::filter::{near, near_slot, near_slot6};
 use gate_common::name;
 use ipnet::IpNet;
 
@@ -119,19 +120,42 @@ pub(super) fn write_local(
     Ok(steps.len())
 }
 
-/// The array in front of the IPv4 addresses: an address that finds its slot taken is only slower.
+/// The arrays in front of the addresses: one that finds its slot taken is only slower.
+///
+/// A slot is emptied before another address takes it, because its words are not one write: at
+/// worst a packet finds nothing and asks the table behind.
 fn write_near(tables: &mut Tables, local: &BTreeMap<IpNet, u32>) -> Result<(), KernelError> {
-    let mut want: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut want4: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut want6: BTreeMap<u32, Near6> = BTreeMap::new();
     for (net, classes) in local {
-        if let (32, IpAddr::V4(address)) = (net.prefix_len(), net.addr()) {
-            want.entry(near_slot(address.into()))
-                .or_insert(near(address.into(), *classes));
+        match (net.prefix_len(), net.addr()) {
+            (32, IpAddr::V4(address)) => {
+                let word = near(address.into(), *classes);
+                want4.entry(near_slot(address.into())).or_insert(word);
+            }
+            (128, IpAddr::V6(address)) => {
+                let address = V6::from(address);
+                let slot = Near6 {
+                    address: address.0,
+                    classes: *classes,
+                };
+                want6.entry(near_slot6(address)).or_insert(slot);
+            }
+            _ => {}
         }
     }
     for (slot, old) in (0u32..).zip(tables.near()?) {
-        let new = want.get(&slot).copied().unwrap_or(0);
+        let new = want4.get(&slot).copied().unwrap_or(0);
         if new != old {
             tables.write_near(slot, new)?;
+        }
+    }
+    for (slot, old) in (0u32..).zip(tables.near6()?) {
+        let new = want6.get(&slot).copied().unwrap_or_default();
+        if new != old {
+            tables.write_near6(slot, Near6 { classes: 0, ..old })?;
+            tables.write_near6(slot, Near6 { classes: 0, ..new })?;
+            tables.write_near6(slot, new)?;
         }
     }
     Ok(())

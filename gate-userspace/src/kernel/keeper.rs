@@ -5,11 +5,12 @@
 //! links get the new program only when the maps are right. On a failed first start every pin made
 //! here goes again; a failed adoption leaves the old links at work.
 
+mod change;
+mod check;
 mod hooks;
 mod report;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use aya::Ebpf;
 use gate_common::entry::{
@@ -17,11 +18,9 @@ use gate_common::entry::{
 };
 
 use self::hooks::Held;
-use super::explain::{self, Probe, Verdicts};
 use super::fault::KernelError;
-use super::interfaces::{self, Interface};
 use super::local::{self, Local};
-use super::message::{Applied, Batch, GuardedPort, Interfaces, Mode, Setup, SynBudget, Want};
+use super::message::{Mode, Setup, SynBudget};
 use super::pins::Pins;
 use super::ports::Classes;
 use super::status::Audit;
@@ -141,168 +140,8 @@ impl Keeper {
         table::ring(&mut self.object)
     }
 
-    /// The interface that a source on this address is bound to by itself: the veth or tap its route
-    /// leaves by, when nobody else lives behind it.
-    pub(super) fn home(address: IpAddr) -> Result<Option<String>, KernelError> {
-        let Some(index) = local::way_out(address)? else {
-            return Ok(None);
-        };
-        let present = interfaces::list()?;
-        let found = present
-            .into_iter()
-            .find(|interface| interface.index == index);
-        Ok(found
-            .filter(Interface::carries_one_sandbox)
-            .map(|interface| interface.name))
-    }
-
     pub(super) fn interface_name(&self, index: u32) -> Option<String> {
         self.names.get(&index).cloned()
-    }
-
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<Applied, KernelError> {
-        self.revision = batch.revision;
-        let outcome = self.sources.apply(&mut self.tables, &self.classes, batch);
-        self.write_config()?;
-        outcome
-    }
-
-    pub(super) fn sync(&mut self, want: Want) -> Result<Applied, KernelError> {
-        self.revision = want.revision;
-        let outcome = self.sources.sync(&mut self.tables, &self.classes, want);
-        self.write_config()?;
-        if self.waiting {
-            self.take_over_foreign()?;
-            self.hold_on()?;
-            self.pins.remove_foreign()?;
-            self.waiting = false;
-        }
-        outcome
-    }
-
-    pub(super) fn set_mode(&mut self, mode: Mode) -> Result<(), KernelError> {
-        self.setup.mode = mode;
-        self.write_config()
-    }
-
-    /// New ports are guarded before old ones are released.
-    pub(super) fn set_ports(&mut self, ports: Vec<GuardedPort>) -> Result<(), KernelError> {
-        let classes = Classes::assign(&ports, &self.classes.by_number())?;
-        let gone: std::collections::BTreeSet<u16> = self
-            .classes
-            .ports()
-            .difference(&classes.ports())
-            .copied()
-            .collect();
-        self.classes = classes;
-        self.setup.ports = ports;
-        // Masks first: until then the new class holds nowhere; entries last: a bit that they do
-        // not have yet only keeps a port shut.
-        self.write_config()?;
-        guard::write_local(&mut self.tables, &self.classes, &self.local)?;
-        guard::write_ports(&mut self.tables, &self.classes)?;
-        self.sources.rewrite(&mut self.tables, &self.classes)?;
-        let _ = guard::release(&gone);
-        self.reserve();
-        Ok(())
-    }
-
-    pub(super) fn set_interfaces(&mut self, interfaces: Interfaces) -> Result<(), KernelError> {
-        let old = std::mem::replace(&mut self.setup.interfaces, interfaces);
-        if self.waiting {
-            return Ok(());
-        }
-        let outcome = self.follow_interfaces(hooks::Strict::Yes);
-        if outcome.is_err() {
-            self.setup.interfaces = old;
-            self.follow_interfaces(hooks::Strict::No)?;
-        }
-        outcome.map(drop)
-    }
-
-    /// Links, addresses and deadlines, after a notification or on the timer.
-    pub(super) fn reconcile(&mut self) -> Result<(), KernelError> {
-        self.reconcile_links().map(drop)
-    }
-
-    /// How many links had to change.
-    fn reconcile_links(&mut self) -> Result<usize, KernelError> {
-        self.refresh_local()?;
-        if self.sources.clock_drifted() {
-            self.sources.rewrite(&mut self.tables, &self.classes)?;
-        }
-        if self.waiting {
-            return Ok(0);
-        }
-        Ok(self.hold_lookup()? + self.follow_interfaces(hooks::Strict::No)?)
-    }
-
-    /// Everything compared and repaired.
-    pub(super) fn verify(&mut self) -> Result<Audit, KernelError> {
-        let links = self.reconcile_links()?;
-        let mut audit = self.sources.repair(&mut self.tables, &self.classes)?;
-        audit.ports = guard::write_ports(&mut self.tables, &self.classes)?;
-        audit.addresses = guard::write_local(&mut self.tables, &self.classes, &self.local)?;
-        audit.links = links;
-        self.write_config()?;
-        self.last_audit = audit;
-        self.repairs += audit.total() as u64;
-        Ok(audit)
-    }
-
-    pub(super) fn explain(&mut self, probe: Probe) -> Result<Verdicts, KernelError> {
-        let status = self.interface_status()?;
-        let named = |name: Option<String>| match name {
-            None => Ok(None),
-            Some(name) => match status.iter().find(|interface| interface.name == name) {
-                Some(interface) => Ok(Some(interface.clone())),
-                None => Err(KernelError::NoInterface(name)),
-            },
-        };
-        match probe {
-            Probe::Frame { bytes, interface } => {
-                let interface = named(interface)?;
-                let index = interface.as_ref().map(|interface| interface.index);
-                let verdicts = explain::frame(&self.object, &self.tables, &bytes, index)?;
-                let entry = match explain::source(&bytes) {
-                    Some(from) => explain::entry(&self.tables, from)?,
-                    None => None,
-                };
-                Ok(Verdicts {
-                    verdicts,
-                    entry,
-                    interface,
-                })
-            }
-            Probe::Connect {
-                from,
-                interface,
-                to,
-                port,
-            } => {
-                let interface = named(interface)?;
-                let index = interface.as_ref().map(|interface| interface.index);
-                let own = self
-                    .local
-                    .hosts
-                    .iter()
-                    .find(|own| own.is_ipv4() == from.is_ipv4());
-                let Some(to) = to.or(own.copied()) else {
-                    return Err(KernelError::Frame(
-                        "this host has no address of that family",
-                    ));
-                };
-                let syn = explain::syn(from, to, port)?;
-                let mut verdicts = explain::frame(&self.object, &self.tables, &syn, index)?;
-                verdicts.push(explain::lookup(&self.object, &self.tables, from, to, port)?);
-                let entry = explain::entry(&self.tables, from)?;
-                Ok(Verdicts {
-                    verdicts,
-                    entry,
-                    interface,
-                })
-            }
-        }
     }
 
     /// Every link and pin goes.

@@ -4,6 +4,7 @@
 //! lock is on the directory itself and dies with the process, unlike the pins.
 
 use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -122,10 +123,14 @@ pub(super) fn directory_name() -> String {
 }
 
 fn make(path: &Path) -> Result<(), KernelError> {
-    fs::create_dir_all(path).map_err(|cause| KernelError::File {
-        path: path.to_owned(),
-        cause,
-    })
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|cause| KernelError::File {
+            path: path.to_owned(),
+            cause,
+        })
 }
 
 /// Sorted; empty when there is no such directory.

@@ -4,18 +4,23 @@
 //! told apart from every other failure here, because the two kinds of map say it differently
 //! (`E2BIG` from a hash, `ENOSPC` from a trie).
 
+mod outcome;
+mod place;
+
 use std::borrow::Borrow;
 use std::net::IpAddr;
 use std::path::Path;
 
-use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Ebpf, Pod};
 use gate_common::address::{V4, V6};
-use gate_common::entry::{BindKey, Config, Entry, SpoofKey};
+use gate_common::entry::{BindKey, Config, Entry, Near6, SpoofKey};
 use gate_common::name;
 use ipnet::IpNet;
 
+use self::outcome::{fault, found, gone, refused};
+use self::place::{Place, net, place};
 use super::fault::KernelError;
 use super::filter::Word;
 
@@ -41,6 +46,7 @@ pub(super) struct Tables {
     local4: Hash<u32, u32>,
     local6: Hash<[u32; 4], u32>,
     near4: Array<MapData, u64>,
+    near6: Array<MapData, Near6>,
     localnet4: LpmTrie<MapData, u32, u32>,
     localnet6: LpmTrie<MapData, [u32; 4], u32>,
     config: Array<MapData, Config>,
@@ -62,6 +68,7 @@ impl Tables {
             local4: take(object, name::LOCAL4)?,
             local6: take(object, name::LOCAL6)?,
             near4: take(object, name::NEAR4)?,
+            near6: take(object, name::NEAR6)?,
             localnet4: take(object, name::LOCALNET4)?,
             localnet6: take(object, name::LOCALNET6)?,
             config: take(object, name::CONFIG)?,
@@ -249,6 +256,19 @@ impl Tables {
             .map_err(|cause| fault(name::NEAR4, cause))
     }
 
+    pub(super) fn near6(&self) -> Result<Vec<Near6>, KernelError> {
+        self.near6
+            .iter()
+            .collect::<Result<_, _>>()
+            .map_err(|cause| fault(name::NEAR6, cause))
+    }
+
+    pub(super) fn write_near6(&mut self, slot: u32, value: Near6) -> Result<(), KernelError> {
+        self.near6
+            .set(slot, value, 0)
+            .map_err(|cause| fault(name::NEAR6, cause))
+    }
+
     pub(super) fn write_near(&mut self, slot: u32, word: u64) -> Result<(), KernelError> {
         self.near4
             .set(slot, word, 0)
@@ -293,29 +313,6 @@ fn take<M: TryFrom<Map, Error = MapError>>(
         .map_err(|cause| fault(map, cause))
 }
 
-enum Place {
-    Exact4(u32),
-    Exact6([u32; 4]),
-    Net4(Key<u32>),
-    Net6(Key<[u32; 4]>),
-}
-
-fn place(net: IpNet) -> Place {
-    let whole = net.prefix_len() == net.max_prefix_len();
-    let prefix = u32::from(net.prefix_len());
-    match net.network() {
-        IpAddr::V4(address) if whole => Place::Exact4(V4::from(address).0),
-        IpAddr::V6(address) if whole => Place::Exact6(V6::from(address).0),
-        IpAddr::V4(address) => Place::Net4(Key::new(prefix, V4::from(address).0)),
-        IpAddr::V6(address) => Place::Net6(Key::new(prefix, V6::from(address).0)),
-    }
-}
-
-/// A key of a trie; `None` only for a prefix length that no trie of ours can hold.
-fn net(address: IpAddr, prefix: u32) -> Option<IpNet> {
-    IpNet::new(address, u8::try_from(prefix).ok()?).ok()
-}
-
 fn pairs<K: Pod, V: Pod>(
     map: &'static str,
     table: &Hash<K, V>,
@@ -343,43 +340,4 @@ fn remove<K: Pod, V: Pod>(
     key: &K,
 ) -> Result<bool, KernelError> {
     gone(map, table.remove(key))
-}
-
-fn gone(map: &'static str, result: Result<(), MapError>) -> Result<bool, KernelError> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(MapError::KeyNotFound) => Ok(false),
-        Err(cause) if errno(&cause) == Some(libc::ENOENT) => Ok(false),
-        Err(cause) => Err(fault(map, cause)),
-    }
-}
-
-fn found<V>(map: &'static str, result: Result<V, MapError>) -> Result<Option<V>, KernelError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(MapError::KeyNotFound) => Ok(None),
-        Err(cause) => Err(fault(map, cause)),
-    }
-}
-
-fn refused(map: &'static str, cause: MapError) -> WriteError {
-    match errno(&cause) {
-        // Memory that ran out is a full table too: the source stays shut, the rest goes on.
-        Some(libc::E2BIG | libc::ENOSPC | libc::ENOMEM) => WriteError::Full(map),
-        _ => WriteError::Kernel(fault(map, cause)),
-    }
-}
-
-fn errno(cause: &MapError) -> Option<i32> {
-    let MapError::SyscallError(error) = cause else {
-        return None;
-    };
-    error.io_error.raw_os_error()
-}
-
-fn fault(map: &'static str, cause: MapError) -> KernelError {
-    KernelError::Map {
-        map,
-        cause: Box::new(cause),
-    }
 }

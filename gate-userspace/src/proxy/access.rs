@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::{
     end::{End, Record},
+    request_id::loggable,
     swap::Auth,
 };
 
@@ -16,7 +17,7 @@ pub(super) fn write(record: &Record, end: End) {
         return;
     }
     let grant = record.grant.as_ref();
-    let client = grant.map(|grant| grant.client.record());
+    let client = grant.map(|grant| grant.client.peek());
     let (kind, reason) = record
         .refused
         .as_ref()
@@ -28,6 +29,7 @@ pub(super) fn write(record: &Record, end: End) {
     };
     info!(
         target: "access",
+        id = loggable(&record.id),
         client = client.as_ref().map(|client| client.name.as_str()),
         rollout = record.rollout.as_ref().map(crate::ident::RolloutId::as_str),
         token = grant.map(|grant| tracing::field::display(grant.token)),

@@ -96,8 +96,8 @@ impl Permit {
         let known = self.known()?;
         let of_rollout = known.rollout.as_ref();
         of_rollout
-            .and_then(|rollout| rollout.record().upstream.clone())
-            .or_else(|| known.grant.client.record().upstream.clone())
+            .and_then(|rollout| rollout.peek().upstream.clone())
+            .or_else(|| known.grant.client.peek().upstream.clone())
     }
 }
 
@@ -136,6 +136,7 @@ pub(crate) fn permit(
     if let Some(rollout) = &rollout {
         phase(rollout)?;
     }
+    grant.note_use(ask.now);
     Ok(Permit(Whom::Known(Known {
         grant: Arc::clone(grant),
         rollout,
@@ -200,7 +201,7 @@ pub(crate) fn also_ends_with(grants: &Grants, grant: &Grant, ask: &Ask<'_>) -> V
     if grant.kind != Kind::Client {
         return Vec::new();
     }
-    let named = match grant.client.record().reach {
+    let named = match grant.client.peek().reach {
         Reach::Own => None,
         Reach::CoversRollouts => ask.matched.rollout.clone(),
         Reach::Service => ask.state_route(),
@@ -208,7 +209,7 @@ pub(crate) fn also_ends_with(grants: &Grants, grant: &Grant, ask: &Ask<'_>) -> V
     named
         .and_then(|id| grants.rollout(&id))
         .filter(|rollout| rollout.client.id == grant.client.id)
-        .map(|rollout| rollout.record().tokens.iter().map(|t| t.id).collect())
+        .map(|rollout| rollout.peek().tokens.iter().map(|t| t.id).collect())
         .unwrap_or_default()
 }
 
@@ -217,7 +218,7 @@ fn rollout_of(
     grant: &Grant,
     ask: &Ask<'_>,
 ) -> Result<Option<Arc<RolloutGrant>>, Denied> {
-    let reach = grant.client.record().reach;
+    let reach = grant.client.peek().reach;
     match (&grant.rollout, &ask.matched.rollout) {
         (Some(own), Some(id)) if own.id != *id => Err(Denied::WrongRollout),
         (Some(own), _) => Ok(Some(Arc::clone(own))),
@@ -241,7 +242,7 @@ fn rollout_of(
 /// The live rollout of that id, if it is this client's.
 fn named(grants: &Grants, grant: &Grant, id: &RolloutId, now: Stamp) -> Option<Arc<RolloutGrant>> {
     let rollout = grants.rollout(id)?;
-    let record = rollout.record();
+    let record = rollout.peek();
     let is_live = record.expires.is_none_or(|until| until > now);
     (rollout.client.id == grant.client.id && is_live).then_some(rollout)
 }
@@ -249,8 +250,8 @@ fn named(grants: &Grants, grant: &Grant, id: &RolloutId, now: Stamp) -> Option<A
 /// The rollout's scope, else the client's, else the profile's list.
 fn scope(grant: &Grant, rollout: Option<&Arc<RolloutGrant>>, ask: &Ask<'_>) -> Result<(), Denied> {
     let (method, tail) = (ask.head.method.as_str(), ask.tail());
-    let of_rollout = rollout.map(|rollout| rollout.record());
-    let of_client = grant.client.record();
+    let of_rollout = rollout.map(|rollout| rollout.peek());
+    let of_client = grant.client.peek();
     let given = of_rollout
         .as_ref()
         .and_then(|record| record.scope.as_ref())
@@ -277,10 +278,10 @@ fn source(
         Some(rollout)
             if ask.matched.rollout.is_some()
                 && grant.rollout.is_none()
-                && !rollout.record().sources.is_empty() =>
+                && !rollout.peek().sources.is_empty() =>
         {
             rollout
-                .record()
+                .peek()
                 .sources
                 .iter()
                 .any(|source| source.admits(ask.peer, grants.host()))
@@ -291,7 +292,7 @@ fn source(
 }
 
 fn phase(rollout: &RolloutGrant) -> Result<(), Denied> {
-    match rollout.record().phase {
+    match rollout.peek().phase {
         Phase::Open => Ok(()),
         Phase::Draining => Err(Denied::Draining),
         Phase::Closed => Err(Denied::Revoked),

@@ -1,29 +1,36 @@
 //! What is known of one call while it walks the request path, and how it is refused.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use http::{Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use tracing::warn;
 
 use super::{
     admit::Permit,
     body::Body,
     connection::Caller,
     counters::Count,
-    end::{End, Exchange},
+    end::{End, Exchange, Record},
     limit::Slot,
+    mistakes,
     origin::Origin,
     present::Credential,
     respond,
     route::Matched,
     sse::Dialect,
     swap::Auth,
+    upgrade::Tunnel,
 };
 use crate::{
     fault::{Denied, Stop},
     grants::Grant,
-    profile::Profile,
-    secret::Look,
+    ident::RolloutId,
+    profile::{self, Profile},
 };
 
 pub(crate) struct Call {
@@ -33,16 +40,21 @@ pub(crate) struct Call {
     /// Whose words a refusal takes; until the route is known, those of the route to nowhere.
     profile: &'static dyn Profile,
     tail_at: usize,
+    keepalive: Option<Duration>,
     pub(crate) origin: Origin,
+    pub(crate) id: HeaderValue,
 }
 
 impl Call {
     pub(crate) fn begin(caller: &Rc<Caller>, request: &Request<Incoming>) -> Self {
+        let id = caller.worker.ids.of(request.headers());
         Self {
-            exchange: Exchange::begin(caller, request.method()),
+            exchange: Exchange::begin(caller, request.method(), id.clone()),
+            id,
             uri: request.uri().clone(),
-            profile: caller.worker.proxy.routes.nowhere().profile,
+            profile: profile::unrouted(),
             tail_at: 0,
+            keepalive: None,
             origin: Origin::None,
             caller: Rc::clone(caller),
         }
@@ -55,6 +67,7 @@ impl Call {
     pub(crate) fn follows(&mut self, matched: &Matched<'_>) {
         self.profile = matched.route.profile;
         self.tail_at = matched.tail_at;
+        self.keepalive = matched.route.keepalive;
         let (profile, rollout) = (self.profile.name(), matched.rollout.clone());
         self.exchange.note(|record| {
             record.profile = profile;
@@ -93,6 +106,19 @@ impl Call {
         self.exchange.note(|record| record.auth = Some(auth));
     }
 
+    pub(crate) fn keepalive(&self) -> Option<Duration> {
+        self.keepalive
+    }
+
+    /// A web page where a model should answer: as a rule a tunnel that has died.
+    pub(crate) fn got_web_page(&self) {
+        self.caller.worker.row.add(Count::WebPage);
+        warn!(
+            profile = self.profile.name(),
+            "the upstream answered with a web page: is its tunnel alive?"
+        );
+    }
+
     /// How the streams of this path are spelled.
     pub(crate) fn dialect(&self) -> Dialect {
         Dialect::of(self.path(), self.profile.maps_provider())
@@ -106,6 +132,11 @@ impl Call {
             record.first_byte = Some(now);
         });
         self.exchange.take()
+    }
+
+    /// What the connection goes on with when hyper is done with it.
+    pub(crate) fn keeps(&mut self, tunnel: Tunnel) {
+        self.caller.tunnel.replace(Some(tunnel));
     }
 
     /// The gate answered itself, and gladly.
@@ -132,31 +163,46 @@ impl Call {
         response
     }
 
-    fn throttled(&self, stop: Stop) -> Stop {
+    fn throttled(&mut self, stop: Stop) -> Stop {
         let Stop::Denied(denied) = stop else {
             return stop;
         };
         if !denied.is_failed_authentication() {
             return stop;
         }
-        if let Denied::Unknown(look) = denied
-            && let Some(count) = mistake(look)
-        {
-            self.caller.worker.row.add(count);
+        let what = if let Denied::Unknown(look) = denied {
+            mistakes::of_look(look)
+        } else {
+            (denied == Denied::WrongSource).then_some(Count::WrongSource)
+        };
+        if what == Some(Count::WrongSource) {
+            self.exchange.note(|record| alarm(record));
         }
-        let proxy = &self.caller.worker.proxy;
-        let now = proxy.clock.now();
-        Stop::Denied(proxy.throttle.failed(denied, self.caller.peer, now))
+        let (worker, peer) = (&self.caller.worker, self.caller.peer);
+        let (proxy, now) = (&worker.proxy, worker.proxy.clock.now());
+        if let Some(what) = what {
+            worker.row.add(what);
+            proxy.mistakes.note(what, peer, now);
+        }
+        Stop::Denied(proxy.throttle.failed(denied, peer, now))
     }
 }
 
-/// The common mistake that an unknown credential shows.
-fn mistake(look: Look) -> Option<Count> {
-    match look {
-        Look::Gate(_) => Some(Count::ForeignGate),
-        Look::Mistyped => Some(Count::Mistyped),
-        Look::Placeholder => Some(Count::Placeholder),
-        Look::ProviderKey => Some(Count::ProviderKey),
-        Look::Foreign => None,
-    }
+/// A bound token from elsewhere is either a mistake of provisioning or a stolen token: both sides
+/// are named.
+fn alarm(record: &Record) {
+    let Some(grant) = &record.grant else { return };
+    let client = grant.client.record();
+    let of_rollout = grant.rollout.as_ref().map(|rollout| rollout.record());
+    let own = of_rollout.as_ref().map(|rollout| &rollout.sources);
+    let sources = own.filter(|own| !own.is_empty()).unwrap_or(&client.sources);
+    let bound: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    warn!(
+        token = %grant.token,
+        client = %client.name,
+        rollout = record.rollout.as_ref().map(RolloutId::as_str),
+        source = %record.caller.peer,
+        bound = bound.join(" "),
+        "a bound token was presented from elsewhere"
+    );
 }

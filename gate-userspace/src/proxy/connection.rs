@@ -26,6 +26,7 @@ use super::{
     present::GATE_TOKEN,
     respond,
     socket::{Ending, Pace, Socket, Status, Stream},
+    upgrade::Tunnel,
 };
 use crate::{
     fault::{Denied, Fault, Stop},
@@ -56,6 +57,8 @@ pub(crate) struct Caller {
     uid: Option<u32>,
     /// The revision at which the address was last found on the list.
     listed_at: Cell<Option<Revision>>,
+    /// What was agreed on in place of HTTP.
+    pub(crate) tunnel: RefCell<Option<Tunnel>>,
     pace: Rc<Pace>,
 }
 
@@ -123,11 +126,12 @@ pub(crate) async fn serve(
         line: Arc::clone(&line),
         address,
         uid: socket.uid(),
+        tunnel: RefCell::new(None),
         listed_at: Cell::new(None),
         pace: Rc::clone(&socket.pace),
         worker: Rc::clone(&worker),
     });
-    let ending = {
+    let mut ending = {
         let service = service_fn(|request| super::handle(Rc::clone(&caller), request));
         let connection = worker
             .http1
@@ -147,6 +151,10 @@ pub(crate) async fn serve(
             late = socket.pace.over(head_timeout, body_idle) => late,
         }
     };
+    let tunnel = caller.tunnel.take();
+    if let (Some(tunnel), Ending::Orderly) = (tunnel, ending) {
+        ending = tunnel.run(&socket, &line, FLUSH).await;
+    }
     if let Some(status) = socket.pace.withheld() {
         let stop = Stop::Fault(match status {
             Status::Bad => Fault::BadRequest("this is no HTTP request"),

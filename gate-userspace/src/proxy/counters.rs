@@ -20,7 +20,7 @@ pub(crate) struct Row {
 }
 
 /// What is counted beside the types of refusals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Count {
     /// Connections that were let in.
     Accepted,
@@ -48,10 +48,14 @@ pub enum Count {
     Mistyped,
     /// A well-formed token of no one here was presented.
     ForeignGate,
+    /// A bound token was presented from elsewhere.
+    WrongSource,
+    /// An upstream answered a model's route with a web page, as dead tunnels do.
+    WebPage,
 }
 
 impl Count {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Accepted,
         Self::Unlisted,
         Self::Crowded,
@@ -65,6 +69,8 @@ impl Count {
         Self::ProviderKey,
         Self::Mistyped,
         Self::ForeignGate,
+        Self::WrongSource,
+        Self::WebPage,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -82,6 +88,8 @@ impl Count {
             Self::ProviderKey => "provider_key",
             Self::Mistyped => "mistyped",
             Self::ForeignGate => "foreign_gate",
+            Self::WrongSource => "wrong_source",
+            Self::WebPage => "web_page",
         }
     }
 }

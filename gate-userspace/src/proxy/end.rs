@@ -5,7 +5,7 @@
 
 use std::{rc::Rc, sync::Arc, time::Instant};
 
-use http::Method;
+use http::{HeaderValue, Method};
 
 use super::{access, connection::Caller, counters::Count, limit::Slot, swap::Auth};
 use crate::{
@@ -33,6 +33,7 @@ pub(crate) struct Exchange(Option<Box<Record>>);
 /// What the access log tells of a call.
 pub(crate) struct Record {
     pub(crate) caller: Rc<Caller>,
+    pub(crate) id: HeaderValue,
     pub(crate) began: Instant,
     pub(crate) method: Method,
     pub(crate) profile: &'static str,
@@ -50,10 +51,11 @@ pub(crate) struct Record {
 }
 
 impl Exchange {
-    pub(crate) fn begin(caller: &Rc<Caller>, method: &Method) -> Self {
+    pub(crate) fn begin(caller: &Rc<Caller>, method: &Method, id: HeaderValue) -> Self {
         caller.busy(true);
         Self(Some(Box::new(Record {
             caller: Rc::clone(caller),
+            id,
             began: Instant::now(),
             method: method.clone(),
             profile: "",

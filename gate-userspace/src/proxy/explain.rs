@@ -5,7 +5,7 @@
 
 use http::{HeaderValue, Method, Request, Uri, header};
 
-use super::{Found, Proxy, admit, admit::Ask, head};
+use super::{Proxy, admit, admit::Ask, head, identify};
 use crate::{fault::Stop, source::Peer};
 
 /// A call as an operator describes it.
@@ -45,7 +45,8 @@ impl Proxy {
 
     fn walk(&self, question: &Question<'_>, whose: &mut String) -> Result<(), Stop> {
         let (head, ()) = head::read(request(question)?)?;
-        let matched = self.routes.find(head.path())?;
+        let plan = self.plan.load_full();
+        let matched = plan.routes.find(head.path())?;
         self.is_serving()?;
         let ask = Ask {
             head: &head,
@@ -53,11 +54,8 @@ impl Proxy {
             peer: question.peer,
             now: self.clock.now(),
         };
-        let presented = self.present(&ask, None, None)?;
-        let (grant, presented) = match self.known(presented)? {
-            Found::Grant(grant, presented) => (grant, presented),
-            Found::Permit(_) => return Ok(()),
-        };
+        let presented = plan.present(&ask, None, None)?;
+        let grant = identify::known(self, &presented)?;
         let record = grant.client.record();
         *whose = match &grant.rollout {
             Some(rollout) => format!("token {} of rollout {}", grant.token, rollout.id),

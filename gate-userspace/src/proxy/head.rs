@@ -30,6 +30,10 @@ pub(crate) fn read<B>(request: Request<B>) -> Result<(Head, B), Fault> {
     if method == Method::CONNECT {
         return Err(Fault::BadRequest("CONNECT is not served here"));
     }
+    if method == Method::TRACE || method.as_str() == "TRACK" {
+        // It would show the caller what the upstream got, the provider's key included.
+        return Err(Fault::BadRequest("TRACE is not served here"));
+    }
     strict(uri.path())?;
     authority(&uri, &headers)?;
     let head = Head {
@@ -129,6 +133,7 @@ impl Segment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// Acceptance 56.
     #[test]
@@ -168,6 +173,30 @@ mod tests {
             "/v1/%C3%A4",
         ] {
             assert!(strict(path).is_ok(), "{path}");
+        }
+    }
+
+    proptest! {
+        /// Whatever passes has no dot segment in any reading.
+        #[test]
+        fn what_passes_cannot_move(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    "/", "a", ".", "..", "%2e", "%2E", "%2f", "%2F", "%5c", "\\", ";x", "%41", "%3b",
+                ]),
+                0..12,
+            ),
+        ) {
+            let path = format!("/{}", parts.concat());
+            if strict(&path).is_ok() {
+                let decoded = path
+                    .replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/")
+                    .replace("%5c", "/").replace('\\', "/").replace("%3b", ";");
+                for segment in decoded.split('/') {
+                    let name = segment.split(';').next().unwrap();
+                    prop_assert!(name != "." && name != "..", "{path}");
+                }
+            }
         }
     }
 }

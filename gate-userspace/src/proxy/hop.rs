@@ -22,7 +22,7 @@ const HOP: [HeaderName; 9] = [
 pub(crate) fn strip(headers: &mut HeaderMap) {
     let mut doomed: Vec<HeaderName> = Vec::new();
     for name in headers.keys() {
-        if HOP.contains(name) || is_ours(name.as_str()) {
+        if HOP.contains(name) || is_ours(name.as_str()) || is_disguised(name.as_str()) {
             doomed.push(name.clone());
         }
     }
@@ -39,6 +39,18 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+}
+
+/// Some servers read `x_api_key` as `x-api-key`: what may not come under its own name may not come
+/// under that one.
+fn is_disguised(name: &str) -> bool {
+    if !name.contains('_') {
+        return false;
+    }
+    let name = name.replace('_', "-");
+    is_ours(&name)
+        || HOP.iter().any(|hop| *hop == name.as_str())
+        || ["x-api-key", "api-key", "content-length", "host"].contains(&name.as_str())
 }
 
 /// What the gate sets, and believes from nobody.
@@ -65,6 +77,10 @@ mod tests {
             ("x-gate-error", "forged"),
             ("x-forwarded-for", "10.0.0.1"),
             ("forwarded", "for=10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x_api_key", "k"),
+            ("transfer_encoding", "chunked"),
+            ("own_header", "stays"),
             ("anthropic-beta", "b"),
             ("content-length", "3"),
         ] {
@@ -73,6 +89,6 @@ mod tests {
         strip(&mut headers);
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["anthropic-beta", "content-length"]);
+        assert_eq!(left, ["anthropic-beta", "content-length", "own_header"]);
     }
 }

@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::{field::Field, route::Route};
 use crate::fault::Fault;
 
 pub(crate) struct Inbound {
@@ -33,6 +34,21 @@ pub(crate) struct Inbound {
 pub(crate) enum Arrived {
     Streams(Incoming),
     Whole(Bytes),
+}
+
+/// A body is only read here where the credential may stand in it.
+pub(crate) async fn arrive(
+    body: Incoming,
+    route: &Route,
+    patience: Duration,
+) -> Result<(Arrived, Option<Field>), Fault> {
+    if !route.profile.reads_body() {
+        return Ok((Arrived::Streams(body), None));
+    }
+    let body = Inbound::new(body, route.body_limit, patience)?;
+    let whole = body.read().await?;
+    let field = Field::read(&whole)?;
+    Ok((Arrived::Whole(whole), field))
 }
 
 impl Arrived {

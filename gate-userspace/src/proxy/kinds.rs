@@ -25,7 +25,7 @@ pub(super) fn allow(grant: &Grant, ask: &Ask<'_>) -> Result<(), Denied> {
         Kind::Rollout => true,
         Kind::Model => matches!(matter, Matter::Inference | Matter::Tool),
         Kind::State => matches!(matter, Matter::State | Matter::Task),
-        Kind::Client => match grant.client.record().reach {
+        Kind::Client => match grant.client.peek().reach {
             Reach::Own | Reach::CoversRollouts => true,
             Reach::Service => matter == Matter::State,
         },

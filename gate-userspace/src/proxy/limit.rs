@@ -8,6 +8,7 @@ use std::sync::{
     atomic::{AtomicI64, AtomicU32, Ordering},
 };
 
+use super::admit::Permit;
 use crate::{
     client::Client, clock::Stamp, fault::Denied, ident::ClientId, settings::Limits as Defaults,
 };
@@ -37,7 +38,15 @@ impl Limits {
         }
     }
 
-    pub(crate) fn take(&self, client: &Client, now: Stamp) -> Result<Slot, Denied> {
+    /// A place for the call; none is needed by one that no client makes.
+    pub(crate) fn take(&self, permit: &Permit, now: Stamp) -> Result<Option<Slot>, Denied> {
+        let Some(grant) = permit.grant() else {
+            return Ok(None);
+        };
+        self.enter(&grant.client.peek(), now).map(Some)
+    }
+
+    fn enter(&self, client: &Client, now: Stamp) -> Result<Slot, Denied> {
         let either = |own: u32, default: u32| if own == 0 { default } else { own };
         let rps = either(client.rps, self.requests_per_second);
         let concurrency = either(client.concurrency, self.concurrency);

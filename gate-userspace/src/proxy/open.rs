@@ -10,7 +10,7 @@ use crate::settings::Mode;
 
 /// The answer that needs no credential, if this call is one that gets it.
 pub(crate) fn answer(proxy: &Proxy, head: &Head, origin: &Origin) -> Option<Response<Body>> {
-    if let Origin::Preflight(_) = origin {
+    if let Origin::Preflight(..) = origin {
         let mut response = respond::json(StatusCode::NO_CONTENT, Body::Whole(Bytes::new()));
         response.headers_mut().remove(http::header::CONTENT_TYPE);
         return Some(response);

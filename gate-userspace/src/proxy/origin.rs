@@ -32,8 +32,8 @@ pub(crate) enum Origin {
     /// No browser.
     None,
     Listed(HeaderValue),
-    /// The browser asks before it calls.
-    Preflight(HeaderValue),
+    /// The browser asks before it calls, with these headers.
+    Preflight(HeaderValue, Option<HeaderValue>),
 }
 
 impl Door {
@@ -93,7 +93,8 @@ impl Door {
         }
         let asks = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if *method == Method::OPTIONS && asks {
-            return Ok(Origin::Preflight(origin.clone()));
+            let wanted = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+            return Ok(Origin::Preflight(origin.clone(), wanted.cloned()));
         }
         Ok(Origin::Listed(origin.clone()))
     }
@@ -113,22 +114,23 @@ impl Hosts {
 impl Origin {
     /// Tells the browser that the page may read the answer.
     pub(crate) fn allow(&self, headers: &mut HeaderMap) {
-        let (Self::Listed(origin) | Self::Preflight(origin)) = self else {
+        let (Self::Listed(origin) | Self::Preflight(origin, _)) = self else {
             return;
         };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
-        if matches!(self, Self::Preflight(_)) {
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("X-Gate-Error, X-Gate-Source, X-Request-Id, Retry-After"),
+        );
+        if let Self::Preflight(_, wanted) = self {
             headers.insert(
                 header::ACCESS_CONTROL_ALLOW_METHODS,
                 HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
             );
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_HEADERS,
-                HeaderValue::from_static(
-                    "Authorization, X-Api-Key, X-Gate-Token, Content-Type, Accept",
-                ),
-            );
+            if let Some(wanted) = wanted {
+                headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
+            }
             headers.insert(
                 header::ACCESS_CONTROL_MAX_AGE,
                 HeaderValue::from_static("600"),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
@@ -47,6 +47,9 @@ pub(crate) struct Relay {
 struct Stream {
     scanner: Scanner,
     dialect: Dialect,
+    keepalive: Option<Duration>,
+    /// When something was last said, by whomever.
+    said: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,11 +75,16 @@ pub(crate) fn stream(
     let (mut parts, body) = answer.response.into_parts();
     hop::strip(&mut parts.headers);
     respond::mark(&mut parts.headers, respond::UPSTREAM);
+    if call.dialect().has_last_event() && is_type(&parts.headers, b"text/html") {
+        call.got_web_page();
+    }
     let now = Instant::now();
     let mut exchange = call.passes(parts.status, now);
     let stream = (parts.status.is_success() && is_readable(&parts.headers)).then(|| Stream {
         scanner: Scanner::new(),
         dialect: call.dialect(),
+        keepalive: call.keepalive(),
+        said: now,
     });
     if stream.is_some() {
         // An error event may have to be added.
@@ -105,15 +113,17 @@ pub(crate) fn stream(
 
 /// An event stream in the clear.
 fn is_readable(headers: &HeaderMap) -> bool {
-    let is_stream = |value: &HeaderValue| {
-        let text = value.as_bytes();
-        text.get(..17)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    };
-    headers.get(header::CONTENT_TYPE).is_some_and(is_stream)
+    is_type(headers, b"text/event-stream")
         && headers
             .get(header::CONTENT_ENCODING)
             .is_none_or(|coding| coding == "identity")
+}
+
+fn is_type(headers: &HeaderMap, start: &[u8]) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    value
+        .and_then(|value| value.as_bytes().get(..start.len()))
+        .is_some_and(|have| have.eq_ignore_ascii_case(start))
 }
 
 type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;
@@ -132,7 +142,9 @@ impl Relay {
             return self.pass(Frame::data(read));
         }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            ready!(self.idle.poll(cx));
+            if let Some(sign) = ready!(self.idle.poll(cx, self.stream.as_mut())) {
+                return Poll::Ready(Some(Ok(Frame::data(sign))));
+            }
             return self.last_word(
                 End::UpstreamFailed,
                 Type::UpstreamTimeout,
@@ -180,6 +192,7 @@ impl Relay {
             });
             if let Some(stream) = &mut self.stream {
                 stream.scanner.look(data);
+                stream.said = self.idle.last;
             }
         }
         // A body of known length is not asked again after its last byte.
@@ -221,18 +234,46 @@ impl Relay {
 }
 
 impl Idle {
-    /// Ready when nothing came for too long. The timer is only set again when it rings.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when nothing came for too long: with a sign of life, or with none when that is over.
+    /// The timer is only set again when it rings.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: Option<&mut Stream>,
+    ) -> Poll<Option<Bytes>> {
         loop {
-            let until = self.last + self.patience;
+            let over = self.last + self.patience;
+            let sign = stream.as_ref().and_then(|stream| stream.sign_at());
+            let until = sign.map_or(over, |sign| sign.min(over));
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
             ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= until {
-                return Poll::Ready(());
-            }
             self.timer = None;
+            let now = Instant::now();
+            if now >= over {
+                return Poll::Ready(None);
+            }
+            if let Some(stream) = stream.as_mut()
+                && sign.is_some_and(|sign| now >= sign)
+            {
+                stream.said = now;
+                if let Some(sign) = stream.sign() {
+                    return Poll::Ready(Some(sign));
+                }
+            }
         }
+    }
+}
+
+impl Stream {
+    fn sign_at(&self) -> Option<Instant> {
+        Some(self.said + self.keepalive?)
+    }
+
+    /// Never inside of an event.
+    fn sign(&self) -> Option<Bytes> {
+        let is_between = self.scanner.closing().is_empty();
+        is_between.then(|| Bytes::from_static(self.dialect.keepalive().as_bytes()))
     }
 }

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::{Worker, body::Body};
 use crate::{
     fault::{Blame, Cut, Denied, Fault, Stop, Type},
-    profile::{Profile, Refusal, detail},
+    profile::{self, Profile, Refusal, detail},
 };
 
 pub(crate) const GATE: HeaderValue = HeaderValue::from_static("gate");
@@ -47,7 +47,7 @@ pub(crate) fn to(stop: &Stop, profile: &dyn Profile, tail: &str) -> (Type, Respo
 
 /// A refusal in bytes, where there is no call to answer and the connection ends with it.
 pub(crate) fn raw(worker: &Worker, stop: &Stop) -> Vec<u8> {
-    let (kind, response) = to(stop, worker.proxy.routes.nowhere().profile, "");
+    let (kind, response) = to(stop, profile::unrouted(), "");
     worker.row.answer(kind);
     let (parts, body) = response.into_parts();
     let body = match &body {

@@ -3,6 +3,8 @@
 //! Looks no id up. In the part that the gate itself reads (as many segments as the longest prefix
 //! has) nothing may be empty, encoded or otherwise odd; the rest of the path stays as it came.
 
+use std::time::Duration;
+
 use crate::{
     fault::Fault,
     ident::{RolloutId, UpstreamName},
@@ -23,6 +25,7 @@ pub(crate) struct Route {
     pub(crate) upstream: Option<usize>,
     pub(crate) strip_prefix: String,
     pub(crate) body_limit: u64,
+    pub(crate) keepalive: Option<Duration>,
     pub(crate) byok: bool,
     pub(crate) global_key: bool,
     /// How many segments of the prefix stand before the API's own path.
@@ -73,10 +76,6 @@ impl Routes {
             tail_at: 0,
         }))
     }
-
-    pub(crate) fn nowhere(&self) -> &Route {
-        &self.nowhere
-    }
 }
 
 impl Route {
@@ -102,6 +101,7 @@ impl Route {
             upstream,
             strip_prefix: route.strip_prefix.trim_end_matches('/').to_owned(),
             body_limit: route.body_limit.unwrap_or_else(|| profile.body_limit()),
+            keepalive: route.keepalive,
             byok: route.byok,
             global_key: route.global_key,
             is_nowhere: false,
@@ -109,13 +109,14 @@ impl Route {
     }
 
     fn nowhere() -> Self {
-        let profile = profile::of(settings::ProfileName::Plain);
+        let profile = profile::unrouted();
         Self {
             segments: Vec::new(),
             profile,
             upstream: None,
             strip_prefix: String::new(),
             body_limit: profile.body_limit(),
+            keepalive: None,
             byok: false,
             global_key: false,
             mounted: 0,

@@ -64,6 +64,15 @@ impl Dialect {
         }
     }
 
+    /// What says that the stream still lives. A comment without a blank line: a completed empty event
+    /// breaks clients that read every event as JSON.
+    pub(crate) fn keepalive(self) -> &'static str {
+        match self {
+            Self::Messages => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+            Self::Chat | Self::Responses | Self::Apollo | Self::Other => ": keepalive\n",
+        }
+    }
+
     /// The error event of this dialect. `message` is ours and holds nothing to escape.
     pub(crate) fn error(self, kind: Type, message: &str) -> Bytes {
         let code = kind.as_str();

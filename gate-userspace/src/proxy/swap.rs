@@ -15,7 +15,9 @@ use super::{
     hop,
     inbound::Inbound,
     present::{API_KEY, Credential, Own, Presented},
+    request_id::REQUEST_ID,
     route::{Route, is_version},
+    upgrade,
 };
 use crate::{
     client::{client_owner, token_owner},
@@ -52,6 +54,9 @@ pub(crate) struct Way<'a> {
     pub(crate) keyring: &'a Keyring,
     /// The peer's address as a header value.
     pub(crate) forwarded_for: &'a HeaderValue,
+    pub(crate) request_id: HeaderValue,
+    /// Whether the caller wants a WebSocket.
+    pub(crate) upgrades: bool,
     /// The body's key, where the profile reads it.
     pub(crate) field: Option<Field>,
 }
@@ -86,6 +91,9 @@ pub(crate) fn credential(
         headers.insert(name, key);
     }
     forwarded(&mut headers, way);
+    if way.upgrades {
+        upgrade::ask(&mut headers);
+    }
     *request.method_mut() = method;
     *request.uri_mut() = target(&uri, query.as_deref(), way)?;
     *request.headers_mut() = headers;
@@ -216,12 +224,12 @@ fn key(known: &Known, way: &Way<'_>) -> Result<(Option<HeaderValue>, Auth), Faul
         return open(token_owner(grant.token), sealed);
     }
     if let Some(rollout) = &known.rollout {
-        let record = rollout.record();
+        let record = rollout.peek();
         if let Some(sealed) = &record.key {
             return open(rollout_owner(rollout.serial), sealed);
         }
     }
-    let client = grant.client.record();
+    let client = grant.client.peek();
     if let Some(sealed) = &client.key {
         return open(client_owner(grant.client.id), sealed);
     }
@@ -285,6 +293,7 @@ fn forwarded(headers: &mut HeaderMap, way: &Way<'_>) {
         HeaderName::from_static("x-forwarded-for"),
         way.forwarded_for.clone(),
     );
+    headers.insert(REQUEST_ID, way.request_id.clone());
     headers.insert(
         HeaderName::from_static("x-forwarded-proto"),
         HeaderValue::from_static("http"),

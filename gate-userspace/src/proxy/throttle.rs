@@ -71,7 +71,7 @@ mod tests {
     fn failures_beyond_the_budget_are_throttled_per_source() {
         let throttle = Throttle::new(FailedAuth {
             count: 20,
-            per: Duration::from_secs(60),
+            per: Duration::from_mins(1),
         });
         let (one, other) = (peer("10.0.0.1"), peer("10.0.0.2"));
         for _ in 0..20 {

@@ -181,7 +181,7 @@ async fn connect(backend: &Backend) -> Result<Idle, Fault> {
         .map_err(Fault::UpstreamBroken)?;
     let task = tokio::task::spawn_local(async move {
         // Its error reaches the caller through the request or the body.
-        let _told_elsewhere = connection.await;
+        let _told_elsewhere = connection.with_upgrades().await;
     });
     Ok(Idle {
         sender,

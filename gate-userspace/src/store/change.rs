@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    client::Client,
+    client::{Client, Credential},
     clock::Stamp,
     ident::{ClientId, HostName, Revision, RolloutSerial},
     rollout::Rollout,
@@ -63,6 +63,20 @@ pub struct Snapshot {
     pub closed: bool,
     pub clients: Vec<Client>,
     pub rollouts: Vec<Rollout>,
+}
+
+impl Snapshot {
+    /// Whether there is an upstream key that only the master key of its time opens.
+    pub fn holds_keys(&self) -> bool {
+        let any = |tokens: &[Credential]| tokens.iter().any(|token| token.key.is_some());
+        self.clients
+            .iter()
+            .any(|c| c.key.is_some() || any(&c.tokens))
+            || self
+                .rollouts
+                .iter()
+                .any(|r| r.key.is_some() || any(&r.tokens))
+    }
 }
 
 /// What changed since a revision, as it stands; `None` = it has ended.

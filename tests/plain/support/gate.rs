@@ -203,6 +203,7 @@ impl Maker {
             upstream: "default".parse().unwrap(),
             strip_prefix: String::new(),
             body_limit: None,
+            keepalive: None,
             byok: false,
             global_key: false,
         };

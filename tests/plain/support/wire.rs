@@ -133,6 +133,14 @@ impl Connection {
         Some(chunk)
     }
 
+    /// The next so many bytes, whatever they are.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            assert!(self.more(), "the connection ended early");
+        }
+        self.buffer.drain(..count).collect()
+    }
+
     /// Reads until the other side closes: what came, and whether it was a reset.
     pub(crate) fn rest(&mut self) -> (Vec<u8>, bool) {
         let mut rest = std::mem::take(&mut self.buffer);

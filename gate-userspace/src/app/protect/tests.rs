@@ -57,6 +57,30 @@ fn a_guard_can_be_declined_and_added() {
     );
 }
 
+/// A listener that admits any source is not shut to the unlisted in the kernel.
+#[test]
+fn a_listener_for_any_source_is_left_open() {
+    let flags = ["--listen", "0.0.0.0:8765", "--sources", "any"];
+    assert_eq!(protected(&flags).unwrap(), []);
+    let ports = protected(&[&flags[..], &["--upstream", "http://127.0.0.1:9000"]].concat());
+    assert_eq!(policies(&ports.unwrap()), [(9000, Policy::Shut)]);
+}
+
+#[test]
+fn one_port_has_one_policy() {
+    let flags = [
+        "--listen",
+        "127.0.0.1:9000",
+        "--upstream",
+        "http://10.0.0.1:9000",
+    ];
+    let error = protected(&flags).unwrap_err();
+    assert!(
+        matches!(error, StartError::TwoPolicies { port: 9000, .. }),
+        "{error}"
+    );
+}
+
 #[test]
 fn an_upstream_that_is_the_gate_itself_is_refused() {
     let error = protected(&["--upstream", "http://127.0.0.1:8765"]).unwrap_err();

@@ -6,9 +6,7 @@ use super::{
     Refused, Shown, raw,
     value::{self, Word},
 };
-use crate::settings::{
-    Guard, GuardPolicy, Interfaces, Kernel, KernelNeed, Upstream, UpstreamGuard,
-};
+use crate::settings::{Guard, GuardPolicy, Interfaces, Kernel, KernelNeed};
 
 pub(super) fn guards(
     flags: &Flags,
@@ -47,13 +45,11 @@ pub(super) fn guards(
     Ok(guards.into_iter().map(|(guard, _)| guard).collect())
 }
 
-/// `auto` requires the packet ring as soon as there is something that only it can protect.
 pub(super) fn kernel(
     flags: &Flags,
     environment: Environment<'_>,
     file: &raw::RawKernel,
     shown: &mut Shown,
-    must_protect: impl FnOnce() -> bool,
 ) -> Result<Kernel, Refused> {
     shown.section("[kernel]");
     let require = [
@@ -62,11 +58,7 @@ pub(super) fn kernel(
         (file.require.clone(), File),
     ];
     let require = shown.pick("require", require, "auto".to_owned());
-    let need = match Option::<KernelNeed>::read("kernel.require", &require)? {
-        Some(said) => said,
-        None if must_protect() => KernelNeed::Require,
-        None => KernelNeed::Prefer,
-    };
+    let need = KernelNeed::read("kernel.require", &require)?;
     let split = |text: &String| text.split(',').map(|item| item.trim().to_owned()).collect();
     let in_file = file.interfaces.as_ref().map(|raw| match raw {
         raw::RawInterfaces::Word(word) => vec![word.clone()],
@@ -99,9 +91,4 @@ pub(super) fn kernel(
         syn_budget,
         event_budget,
     })
-}
-
-/// An upstream on this host is one that a sandbox could try to reach past the gate.
-pub(super) fn needs_guard(upstream: &Upstream) -> bool {
-    upstream.guard == UpstreamGuard::Auto && upstream.url.is_loopback()
 }

@@ -131,7 +131,17 @@ pub(super) fn routes(
     let (routes, origin): (Vec<Route>, _) = match &flags.profile {
         Some(name) => {
             let profile = ProfileName::read("--profile", name)?;
-            (vec![Route::new("", profile, usual)], Flag)
+            let prefix = match profile {
+                // The rollout stands in the path, and is checked there.
+                ProfileName::Verifiers => "/rollout/{rollout}",
+                ProfileName::VerifiersSession
+                | ProfileName::Openai
+                | ProfileName::Anthropic
+                | ProfileName::Plain
+                | ProfileName::Apollo
+                | ProfileName::Coder => "",
+            };
+            (vec![Route::new(prefix, profile, usual)], Flag)
         }
         None if file.is_empty() => (usual_routes(&usual), Default),
         None => (file.iter().map(route).collect::<Result<_, _>>()?, File),
@@ -144,6 +154,7 @@ pub(super) fn routes(
         shown.value("upstream", &route.upstream, origin);
         shown.value("strip_prefix", &route.strip_prefix, origin);
         shown.value("body_limit", route.body_limit, origin);
+        shown.value("keepalive", route.keepalive, origin);
         shown.value("byok", route.byok, origin);
         shown.value("global_key", route.global_key, origin);
         if !prefixes.insert(&route.prefix) {
@@ -189,6 +200,10 @@ fn route(raw: &raw::RawRoute) -> Result<Route, Refused> {
     let prefix = prefix.trim_end_matches('/');
     let profile = raw.profile.as_deref().unwrap_or("openai");
     let profile = ProfileName::read("route.profile", profile)?;
+    if profile == ProfileName::Verifiers && !prefix.ends_with("/{rollout}") {
+        let expected = "a path that ends in /{rollout}: profile verifiers checks the rollout there";
+        return Err(value::refused("route.prefix", prefix, expected));
+    }
     let name = raw.upstream.as_deref().unwrap_or("default");
     let upstream = name
         .parse()
@@ -197,10 +212,15 @@ fn route(raw: &raw::RawRoute) -> Result<Route, Refused> {
     let body_limit = limit
         .map(|text| value::size("route.body_limit", text))
         .transpose()?;
+    let keepalive = raw.keepalive.as_deref().filter(|text| *text != "off");
+    let keepalive = keepalive
+        .map(|text| value::duration("route.keepalive", text))
+        .transpose()?;
     let strip_prefix = raw.strip_prefix.clone().unwrap_or_default();
     Ok(Route {
         strip_prefix,
         body_limit,
+        keepalive,
         byok: raw.byok.unwrap_or(false),
         global_key: raw.global_key.unwrap_or(false),
         ..Route::new(prefix, profile, upstream)

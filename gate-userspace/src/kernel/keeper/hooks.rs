@@ -114,7 +114,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Makes what is attached equal to what should be.
+    /// Makes what is attached equal to what should be; says how many links were wrong.
     pub(super) fn follow_interfaces(&mut self, strict: Strict) -> Result<usize, KernelError> {
         let present = interfaces::list()?;
         self.names = present
@@ -145,27 +145,27 @@ impl Keeper {
             .map(|(index, _)| *index)
             .collect();
         for index in stale {
-            // The next hook stands before the old one goes, so there is no gap.
-            if let Some((interface, ladder, reason)) = wanted
+            let Some((interface, ladder, reason)) = wanted
                 .iter()
                 .find(|(interface, ..)| interface.index == index)
-                && self.stands_anywhere(index)
-            {
+            else {
+                self.let_go(index)?;
+                continue;
+            };
+            // The device is there and its link is not as it should be.
+            changed += 1;
+            if self.stands_anywhere(index) {
+                // The next hook stands before the old one goes, so there is no gap.
                 self.switch(interface, ladder, reason, strict)?;
-                changed += 1;
             } else {
                 self.let_go(index)?;
-                changed += usize::from(!wanted.iter().any(|(one, ..)| one.index == index));
             }
         }
         for (interface, ladder, reason) in wanted {
             match self.held.get(&interface.index) {
                 Some(held) if held.name == interface.name => {}
                 Some(_) => self.rename(interface)?,
-                None => {
-                    let held = self.take_hold(interface, ladder, reason, strict)?;
-                    changed += usize::from(held);
-                }
+                None => self.take_hold(interface, ladder, reason, strict)?,
             }
         }
         Ok(changed)
@@ -202,7 +202,7 @@ impl Keeper {
         ladder: &[Hook],
         reason: &str,
         strict: Strict,
-    ) -> Result<bool, KernelError> {
+    ) -> Result<(), KernelError> {
         let link = self.next_link;
         self.next_link += 1;
         self.tables
@@ -224,7 +224,7 @@ impl Keeper {
                         link,
                     },
                 );
-                Ok(true)
+                Ok(())
             }
             Err(fault) => {
                 self.tables.erase_link(interface.index)?;
@@ -235,7 +235,7 @@ impl Keeper {
                 if strict == Strict::Yes && chosen {
                     Err(fault)
                 } else {
-                    Ok(false)
+                    Ok(())
                 }
             }
         }

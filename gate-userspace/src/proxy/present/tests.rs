@@ -63,8 +63,8 @@ fn present(headers: &[(&str, &str)], keeps: bool) -> Result<Digest, Denied> {
     } else {
         Carriers::read(&map)?.one()?
     };
-    match presented.credential {
-        Credential::Token(shown) => Ok(shown.digest),
-        other => panic!("{other:?}"),
-    }
+    let Credential::Token(shown) = presented.credential else {
+        panic!("{presented:?}");
+    };
+    Ok(shown.digest)
 }

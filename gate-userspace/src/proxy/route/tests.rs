@@ -69,6 +69,7 @@ fn routes(list: &[(&str, ProfileName)]) -> Routes {
         upstream: "default".parse().unwrap(),
         strip_prefix: String::new(),
         body_limit: None,
+        keepalive: None,
         byok: false,
         global_key: false,
     });

@@ -92,6 +92,8 @@ proptest! {
 
 fn scan(parts: &[&[u8]]) -> Scanner {
     let mut scanner = Scanner::new();
-    parts.iter().for_each(|part| scanner.look(part));
+    for part in parts {
+        scanner.look(part);
+    }
     scanner
 }
