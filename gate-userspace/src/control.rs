@@ -10,6 +10,7 @@ mod refused;
 mod event;
 mod start;
 mod writer;
+mod unwritten;
 mod mint;
 mod client;
 mod rollout;

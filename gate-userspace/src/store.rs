@@ -13,6 +13,7 @@ mod place;
 
 use std::{path::PathBuf, time::Duration};
 
+pub(crate) use change::Entity;
 pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
 pub use place::{BadPlace, StorePlace};

@@ -265,6 +265,44 @@ fn waiting_names_the_hosts_that_lag_and_fails() {
     assert_eq!(behind.asked()[1].body, json!({"client": "x"}));
 }
 
+/// "done" and exit 0 would tell a script that nobody gets in any more.
+#[test]
+fn what_may_still_be_open_is_no_success() {
+    let gate = Gate::start(|asked| {
+        let mut answer = match (asked.method.as_str(), asked.target.as_str()) {
+            ("DELETE", _) => ended("behind"),
+            ("PATCH", _) => json!({"client": "x", "sources": ["10.0.0.5/32"],
+                "entries_removed": 0, "connections_closed": 0, "streams_cut": 0,
+                "elapsed_us": 5, "revision": 3}),
+            (_, "/v1/panic") => json!({"mode": "closed", "streams_cut": 0,
+                "connections_closed": 0, "elapsed_us": 5, "revision": 3}),
+            _ => json!({"client": "x", "token": TOKEN, "token_id": "05McJmDgrvc",
+                "old_until": "2026-01-02T03:04:05.000Z", "streams_cut": 0, "revision": 3}),
+        };
+        answer["warnings"] = json!(["entries may still be open: no answer"]);
+        Reply::json(200, &answer)
+    });
+    let rows: [&[&str]; 5] = [
+        &["client", "revoke", "x", "--yes"],
+        &["rollout", "close", "r-1"],
+        &["client", "source", "remove", "x", "10.0.0.6"],
+        &["client", "rotate", "x"],
+        &["panic"],
+    ];
+    for args in rows {
+        let output = run(&gate, args, "");
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {output:?}");
+        assert!(
+            stdout(&output).contains("warning: entries may still be open"),
+            "{output:?}"
+        );
+        assert!(
+            stderr(&output).contains("not all of it could be done"),
+            "{output:?}"
+        );
+    }
+}
+
 #[test]
 fn many_rollouts_open_in_one_question() {
     let gate = Gate::start(|_| Reply::json(200, &json!({"rollouts": [], "revision": 3})));

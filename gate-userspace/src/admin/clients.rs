@@ -87,6 +87,7 @@ pub(super) async fn patch(
         streams_cut: done.streams,
         elapsed_us: done.elapsed_us,
         revision: done.revision,
+        warnings: done.warnings,
     }))
 }
 
@@ -192,6 +193,7 @@ impl Api {
             old_until: rotation.old_until.into(),
             streams_cut: rotation.done.streams,
             revision: rotation.done.revision,
+            warnings: rotation.done.warnings,
         })
     }
 }

@@ -213,6 +213,25 @@ async fn the_socket_goes_when_the_gate_stops() {
     }
 }
 
+/// Who reads `entries_removed` must also read that they may still be open.
+#[tokio::test]
+async fn a_removed_source_tells_when_the_ring_did_not_follow() {
+    let place = Place::new().await;
+    let add = json!({"client":"a","sources":["10.0.0.1","10.0.0.2"]});
+    place.post("/v1/clients", add).await;
+    place.gate.rings.state().broken = true;
+    let patch = json!({"remove_sources":["10.0.0.1"]}).to_string();
+    let patched = place.ask(Method::PATCH, "/v1/clients/a", &[], patch);
+    let (status, changed) = patched.await;
+    let warning = changed["warnings"][0].as_str();
+    assert!(
+        status == 200 && warning.is_some_and(|text| text.contains("may still be open")),
+        "{changed}"
+    );
+    let (_, ended) = place.delete("/v1/clients/a", json!({})).await;
+    assert_eq!(ended["hosts"][0]["state"], json!("behind"), "{ended}");
+}
+
 #[tokio::test]
 async fn status_says_how_the_rings_stand() {
     let place = Place::new().await;

@@ -104,6 +104,10 @@ impl StartError {
             Self::Admin(_) => {
                 "stop the other gate, or give this one a `--run-dir` of its own".into()
             }
+            Self::Control(control::StartError::SharedName(name)) => format!(
+                "the configured shared secret needs that name: start without it, \
+                 `gatectl client revoke {name}`, and add that client under another name"
+            ),
             Self::Control(_) => "`gatectl status` and the log of the last run say more".into(),
             Self::Output(_) => "is the reader gone?".into(),
             Self::Thread(_) => {

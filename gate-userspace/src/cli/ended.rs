@@ -19,7 +19,9 @@ pub(super) async fn answer(gate: &Gate, question: Question, wait: bool) -> Resul
         .filter(|host| !matches!(host.state.as_str(), "done" | "self-closed"))
         .map(|host| host.host.to_string())
         .collect();
-    let exit = if wait && !behind.is_empty() {
+    let exit = if !ended.warnings.is_empty() {
+        exit(&ended.warnings)
+    } else if wait && !behind.is_empty() {
         say::note(&format!(
             "not yet done on {}; `gatectl hosts` shows how far they are",
             behind.join(", ")
@@ -29,6 +31,20 @@ pub(super) async fn answer(gate: &Gate, question: Question, wait: bool) -> Resul
         Exit::Ok
     };
     Ok(Answer::new(json, view(&ended)).exit(exit))
+}
+
+/// A script must not take for shut what may still be open.
+pub(super) fn exit(warnings: &[String]) -> Exit {
+    if warnings.is_empty() {
+        return Exit::Ok;
+    }
+    say::note("not all of it could be done; `gatectl status` shows how the rings stand");
+    Exit::Refused
+}
+
+pub(super) fn warned(warnings: &[String]) -> impl Iterator<Item = Block> {
+    let lines = warnings.iter();
+    lines.map(|warning| Block::line(Tone::Warn, format!("warning: {warning}")))
 }
 
 fn view(ended: &wire::Ended) -> Vec<Block> {
@@ -55,8 +71,6 @@ fn view(ended: &wire::Ended) -> Vec<Block> {
             rows: ended.hosts.iter().map(row).collect(),
         });
     }
-    for warning in &ended.warnings {
-        view.push(Block::line(Tone::Warn, format!("warning: {warning}")));
-    }
+    view.extend(warned(&ended.warnings));
     view
 }

@@ -7,6 +7,7 @@ use super::{
     exit::Exit,
     fault::Fault,
     print::{self, Answer, Block, Tone},
+    words::because,
 };
 use crate::admin::wire::{InterfaceView, ModeView, PacketRing, RingState, Status};
 
@@ -32,6 +33,12 @@ fn findings(status: &Status) -> Vec<String> {
         .filter(|interface| !interface.covered && interface.name != "lo")
         .map(|interface| format!("interface {} is not covered", interface.name))
         .collect();
+    // An agent that is gone tells of no interface.
+    let packet = &status.rings.packet;
+    if found.is_empty() && packet.state != RingState::Up && !packet.guards.is_empty() {
+        let why = because(&packet.reason);
+        found.push(format!("the packet ring does not guard every port{why}"));
+    }
     if status.drift != 0 {
         found.push(format!(
             "the kernel differs from the grants in {} places; `gatectl verify` looks again",

@@ -5,6 +5,8 @@
 
 use super::{
     call::{Gate, Question},
+    ended,
+    exit::Exit,
     fault::Fault,
     print::{Answer, Block, Tone},
 };
@@ -20,7 +22,9 @@ pub(super) async fn open(gate: &Gate) -> Result<Answer, Fault> {
 
 async fn change(gate: &Gate, path: &str) -> Result<Answer, Fault> {
     let json = gate.ask(Question::post(path)).await?;
-    Ok(Answer::of(json, |changed: ModeChanged| {
+    let mut exit = Exit::Ok;
+    let answer = Answer::of(json, |changed: ModeChanged| {
+        exit = ended::exit(&changed.warnings);
         let (tone, mode) = match changed.mode {
             ModeView::Closed => (
                 Tone::Bad,
@@ -41,9 +45,8 @@ async fn change(gate: &Gate, path: &str) -> Result<Answer, Fault> {
                 ("revision", changed.revision.to_string()),
             ]),
         ];
-        for warning in &changed.warnings {
-            view.push(Block::line(Tone::Warn, format!("warning: {warning}")));
-        }
+        view.extend(ended::warned(&changed.warnings));
         view
-    }))
+    });
+    Ok(answer.exit(exit))
 }

@@ -4,7 +4,11 @@
 
 use serde_json::Value;
 
-use super::print::{Answer, Block, Tone};
+use super::{
+    ended,
+    exit::Exit,
+    print::{Answer, Block, Tone},
+};
 use crate::admin::wire;
 
 pub(super) fn all<T: ToString>(items: &[T]) -> Vec<String> {
@@ -71,7 +75,9 @@ pub(super) fn renewed(json: Value) -> Answer {
 }
 
 pub(super) fn rotated(json: Value) -> Answer {
-    Answer::of(json, |rotated: wire::Rotated| {
+    let mut exit = Exit::Ok;
+    let answer = Answer::of(json, |rotated: wire::Rotated| {
+        exit = ended::exit(&rotated.warnings);
         let mut pairs = Vec::new();
         if let Some(token) = &rotated.token {
             pairs.push(("token".to_owned(), token.reveal().to_owned()));
@@ -82,8 +88,11 @@ pub(super) fn rotated(json: Value) -> Answer {
         pairs.push(("old ones end".to_owned(), rotated.old_until.to_string()));
         pairs.push(("streams cut".to_owned(), rotated.streams_cut.to_string()));
         pairs.push(("revision".to_owned(), rotated.revision.to_string()));
-        vec![Block::Pairs(pairs)]
-    })
+        let mut view = vec![Block::Pairs(pairs)];
+        view.extend(ended::warned(&rotated.warnings));
+        view
+    });
+    answer.exit(exit)
 }
 
 /// A change that has nothing to show but that it was made.

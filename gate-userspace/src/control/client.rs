@@ -81,10 +81,12 @@ impl Writer {
         name: &ClientName,
     ) -> Result<Done, Refused> {
         let since = Instant::now();
-        if self.is_unwritten(&format!("client {name}")) {
-            return Err(Refused::NotWritten(format!("client `{name}`")));
-        }
-        let client = self.client_named(name)?;
+        let client = match self.client_named(name) {
+            Err(_ended) if self.unwritten.ends_client(name) => {
+                return Err(Refused::NotWritten(format!("client `{name}`")));
+            }
+            client => client?,
+        };
         self.desk.not_shared(&client)?;
         let change = end_client("client.revoke", &client);
         let written = self.commit_ending(actor, vec![change]).await;

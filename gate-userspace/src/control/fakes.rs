@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Actor, Applied, Control, CutCount, Events, Gone, NewClient, NewRollout, PacketRing, Parts,
-    RingError, Streams, Why, Work, Worker, start,
+    RingError, StartError, Streams, Why, Work, Worker, start,
 };
 use crate::{
     client::Reach,
@@ -210,6 +210,20 @@ impl Gate {
         shared: Option<Digest>,
         keyring: Keyring,
     ) -> Self {
+        let made = Self::still(store, host, clock, shared, keyring).await;
+        let (gate, worker) = made.unwrap();
+        run_beside(worker);
+        gate
+    }
+
+    /// A gate whose writer the test itself moves.
+    pub(crate) async fn still(
+        store: Store,
+        host: &str,
+        clock: Clock,
+        shared: Option<Digest>,
+        keyring: Keyring,
+    ) -> Result<(Self, Worker), StartError> {
         let grants = Arc::new(Grants::new(host.parse().unwrap(), Mode::Enforce));
         let rings = Arc::new(FakeRings {
             state: Mutex::default(),
@@ -228,15 +242,14 @@ impl Gate {
             mode: Mode::Enforce,
             shared,
         })
-        .await
-        .unwrap();
-        run_beside(worker);
-        Self {
+        .await?;
+        let gate = Self {
             control,
             rings,
             store,
             clock,
-        }
+        };
+        Ok((gate, worker))
     }
 }
 
@@ -245,7 +258,7 @@ pub(crate) fn master() -> MasterKey {
     text.parse().unwrap()
 }
 
-async fn open(folder: &Path) -> Store {
+pub(crate) async fn open(folder: &Path) -> Store {
     // The thread of the gate before may still be closing the file.
     loop {
         match Embedded::open(&folder.join("gate.db")).await {

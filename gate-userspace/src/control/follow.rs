@@ -55,9 +55,9 @@ impl Writer {
         if !self.is_loaded {
             return Box::pin(self.load()).await.map_err(|why| match why {
                 StartError::Store(why) => why,
-                why @ (StartError::Ring(_) | StartError::SharedTaken(_)) => {
-                    StoreError::Use(why.into())
-                }
+                why @ (StartError::Ring(_)
+                | StartError::SharedTaken(_)
+                | StartError::SharedName(_)) => StoreError::Use(why.into()),
             });
         }
         self.catch_up().await;
@@ -154,7 +154,7 @@ impl Writer {
     async fn apply_mode(&mut self, closed: bool) {
         let grants = &self.desk.grants;
         let mode = if closed { Mode::Closed } else { self.desk.mode };
-        if grants.mode() == mode || self.is_unwritten("gate") {
+        if grants.mode() == mode || !self.unwritten.is_empty() {
             return;
         }
         let mut done = Done::default();

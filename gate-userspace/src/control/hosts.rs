@@ -66,9 +66,22 @@ impl Control {
             done.hosts = hosts.collect();
             let is_behind = |host: &HostDone| host.state == HostState::Behind;
             if !done.hosts.iter().any(is_behind) || tokio::time::Instant::now() >= until {
+                done.keep_behind(self.grants().host());
                 return Ok(());
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl Done {
+    /// This host has seen the change, and yet is not done with it while something failed.
+    fn keep_behind(&mut self, here: &HostName) {
+        let failed = !self.warnings.is_empty();
+        for host in &mut self.hosts {
+            if failed && host.host == *here {
+                host.state = HostState::Behind;
+            }
         }
     }
 }
@@ -88,6 +101,28 @@ fn state(told: &Told, wanted: Revision) -> HostState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Its revision alone would say that it is done.
+    #[test]
+    fn what_failed_here_is_not_done_when_the_others_are() {
+        let hosts = ["a", "b"].map(|host| HostDone {
+            host: host.parse().unwrap(),
+            revision: Revision(7),
+            state: HostState::Done,
+        });
+        let mut done = Done {
+            hosts: hosts.into(),
+            ..Done::default()
+        };
+        let (a, states) = ("a".parse().unwrap(), |done: &Done| {
+            [done.hosts[0].state, done.hosts[1].state]
+        });
+        done.keep_behind(&a);
+        assert_eq!(states(&done), [HostState::Done, HostState::Done]);
+        done.warnings.push("entries may still be open".to_owned());
+        done.keep_behind(&a);
+        assert_eq!(states(&done), [HostState::Behind, HostState::Done]);
+    }
 
     #[test]
     fn a_host_counts_until_it_has_closed_itself() {

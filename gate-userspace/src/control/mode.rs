@@ -30,8 +30,6 @@ impl Writer {
 
     pub(super) async fn open(&mut self, actor: Actor) -> Result<Done, Refused> {
         let since = Instant::now();
-        self.unwritten
-            .retain(|change| !matches!(change.write, Write::SetClosed(_)));
         let change = set_closed("gate.open", false);
         let revision = self.commit(actor, vec![change]).await?;
         self.reach(revision);

@@ -177,18 +177,17 @@ impl Writer {
     /// Closes all of them or, when one is not there, none.
     pub(super) async fn close(&mut self, actor: Actor, closing: Closing) -> Result<Done, Refused> {
         let since = Instant::now();
-        let grants = match closing {
-            Closing::Ids(ids) => unique(ids)
-                .iter()
-                .map(|id| self.to_close(id))
-                .collect::<Result<Vec<_>, _>>()?,
+        let (grants, unwritten) = match closing {
+            Closing::Ids(ids) => self.to_close(unique(ids))?,
             Closing::AllOf(name) => {
                 let client = self.client_named(&name)?;
-                self.desk.grants.rollouts_of(client.id)
+                (self.desk.grants.rollouts_of(client.id), None)
             }
         };
+        let unwritten = unwritten.map(|id| Refused::NotWritten(format!("rollout `{id}`")));
         if grants.is_empty() {
-            return Ok(self.done(self.desk.grants.revision()).took(since));
+            let nothing = self.done(self.desk.grants.revision()).took(since);
+            return unwritten.map_or(Ok(nothing), Err);
         }
         let changes = grants
             .iter()
@@ -200,14 +199,25 @@ impl Writer {
         let mut done = self.shut_down(revision, effects, Why::Closed).await;
         done.rollouts = grants.len();
         let what = format!("the closing of {} rollouts", grants.len());
-        done.answer(written, &what, since)
+        let done = done.answer(written, &what, since)?;
+        unwritten.map_or(Ok(done), Err)
     }
 
-    fn to_close(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {
-        if self.is_unwritten(&format!("rollout {id}")) {
-            return Err(Refused::NotWritten(format!("rollout `{id}`")));
+    /// Those that are open, and one that has ended but is not written. Asking for that one again
+    /// does not spare the others.
+    fn to_close(
+        &self,
+        ids: Vec<RolloutId>,
+    ) -> Result<(Vec<Arc<RolloutGrant>>, Option<RolloutId>), Refused> {
+        let (mut open, mut unwritten) = (Vec::new(), None);
+        for id in ids {
+            match self.rollout_named(&id) {
+                Ok(grant) => open.push(grant),
+                Err(_ended) if self.unwritten.ends_rollout(&id) => unwritten = Some(id),
+                Err(why) => return Err(why),
+            }
         }
-        self.rollout_named(id)
+        Ok((open, unwritten))
     }
 
     /// Out of the table; what that means outside comes back.

@@ -11,6 +11,7 @@ use super::{
     Actor, Control, Desk, Events, PacketRing, RingError, Streams, Worker,
     expire::{alive, is_over},
     lease::Leases,
+    unwritten::Unwritten,
     writer::{SHARED_TOKEN, Writer, end_client, note_client},
 };
 use crate::{
@@ -50,6 +51,8 @@ pub enum StartError {
     Ring(#[from] RingError),
     #[error("the shared secret is also the token of client `{0}`")]
     SharedTaken(ClientName),
+    #[error("client `{0}` has tokens of its own, and would cover rollouts with them")]
+    SharedName(ClientName),
 }
 
 /// Loads the table, brings the packet ring to it, and hands out the task that does the changing.
@@ -80,7 +83,7 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
     let mut writer = Writer {
         desk: Arc::clone(&desk),
         leases: Leases::default(),
-        unwritten: Vec::new(),
+        unwritten: Unwritten::default(),
         retry: None,
         is_loaded: false,
         written: Revision::default(),
@@ -102,7 +105,7 @@ impl Writer {
     pub(super) async fn load(&mut self) -> Result<(), StartError> {
         let desk = Arc::clone(&self.desk);
         let snapshot = desk.store.snapshot().await?;
-        let mode = if snapshot.closed || self.is_unwritten("gate") {
+        let mode = if snapshot.closed || self.unwritten.closes() {
             Mode::Closed
         } else {
             desk.mode
@@ -125,9 +128,10 @@ impl Writer {
 
     fn put_all(&mut self, snapshot: Snapshot) {
         let now = self.now();
+        let mut unwritten = Vec::new();
         for mut client in snapshot.clients {
             if is_over(client.expires, now) {
-                self.unwritten.push(end_client("client.expire", &client));
+                unwritten.push(end_client("client.expire", &client));
                 continue;
             }
             client.tokens = alive(&client.tokens, now);
@@ -143,7 +147,7 @@ impl Writer {
             };
             if is_over(rollout.expires, now) {
                 let client = client.record();
-                self.unwritten.push(Change {
+                unwritten.push(Change {
                     write: Write::EndRollout(rollout.serial),
                     note: crate::store::Note {
                         kind: "rollout.expire",
@@ -158,6 +162,7 @@ impl Writer {
             self.lease_rollout(&rollout);
             self.desk.grants.put_rollout(rollout);
         }
+        self.unwritten.add(unwritten);
     }
 
     /// The client of the configured secret: a row without a token, and a token without a row.
@@ -168,6 +173,10 @@ impl Writer {
         }
         let now = self.now();
         let mut client = match self.client_named(&name) {
+            // The row of an earlier start has no token; any other was made by somebody.
+            Ok(client) if !client.tokens.is_empty() => {
+                return Err(StartError::SharedName(name));
+            }
             Ok(client) => Client::clone(&client),
             Err(_absent) => self.add_shared(&name).await?,
         };

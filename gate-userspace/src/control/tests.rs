@@ -2,6 +2,7 @@
 
 mod fleet;
 mod interleavings;
+mod outage;
 
 use std::time::Duration;
 
@@ -185,6 +186,7 @@ async fn a_broken_ring_is_named_and_the_token_is_dead_all_the_same() {
     gate.rings.state().broken = true;
     let done = gate.control.revoke(ACTOR, name("a")).await.unwrap();
     assert!(done.warnings[0].contains("entries may still be open"));
+    assert_eq!(done.hosts[0].state, HostState::Behind);
     assert!(grant(&gate, &added.token).is_none());
 }
 
@@ -204,8 +206,8 @@ async fn a_removed_source_narrows_and_the_last_one_stays() {
     assert_eq!(
         gate.rings.take_log(),
         [
-            "shut 10.0.0.1/32",
             "narrow 1",
+            "shut 10.0.0.1/32",
             "destroy 10.0.0.1/32 keep []"
         ]
     );
@@ -626,6 +628,24 @@ async fn a_shared_secret_covers_rollouts_and_stays_in_memory() {
     drop(gate);
     let gate = Gate::with_shared(folder.path(), None).await;
     assert!(gate.control.grants().find(&digest).is_none());
+}
+
+/// A client that somebody made for himself must not come to cover everybody's rollouts.
+#[tokio::test]
+async fn a_client_of_that_name_does_not_become_the_shared_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    add(&gate, "shared", &[]).await;
+    let clock = gate.clock.clone();
+    drop(gate);
+    let (store, digest) = (
+        fakes::open(folder.path()).await,
+        Digest::of(b"of old, shared"),
+    );
+    let keyring = Keyring::new(fakes::master(), Vec::new());
+    let started = Gate::still(store, "here", clock, Some(digest), keyring).await;
+    let why = started.err().expect("the name is taken").to_string();
+    assert!(why.contains("client `shared`"), "{why}");
 }
 
 fn turnover(grace: u64) -> Turnover {

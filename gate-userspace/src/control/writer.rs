@@ -4,13 +4,14 @@
 //! ring does not take it; a change that ends something goes on to its end, whatever fails on the
 //! way, and says what failed.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
     Actor, CutCount, Desk, Gone, HostDone, HostState, Refused, RingError, Why,
     answer::Done,
     event::Event,
     lease::{Leased, Leases},
+    unwritten::{Unwritten, entities},
 };
 use crate::{
     client::{Client, Credential},
@@ -30,8 +31,8 @@ pub(super) const SHARED_TOKEN: TokenId = TokenId(0);
 pub(super) struct Writer {
     pub(super) desk: Arc<Desk>,
     pub(super) leases: Leases,
-    /// Endings that took effect while the store did not answer.
-    pub(super) unwritten: Vec<Change>,
+    /// What took effect while the store did not answer.
+    pub(super) unwritten: Unwritten,
     /// When to try those again.
     pub(super) retry: Option<tokio::time::Instant>,
     /// Whether the store was heard of since the start.
@@ -62,6 +63,11 @@ impl Writer {
         } else {
             Vec::new()
         };
+        let about = if self.unwritten.is_empty() {
+            BTreeSet::new()
+        } else {
+            entities(&changes)
+        };
         let commit = Commit {
             at,
             host: self.desk.grants.host().clone(),
@@ -71,6 +77,7 @@ impl Writer {
         };
         let revision = self.desk.store.commit(commit).await?;
         self.written = self.written.max(revision);
+        self.unwritten.replaced(&about);
         for (kind, subject) in notes {
             self.desk.events.emit(Event::Change {
                 at,
@@ -93,7 +100,7 @@ impl Writer {
         match &written {
             Ok(_) | Err(StoreError::Rejected { .. }) => {}
             Err(_unreachable) => {
-                self.unwritten.extend(changes);
+                self.unwritten.add(changes);
                 self.retry = Some(tokio::time::Instant::now() + RETRY);
             }
         }
@@ -103,15 +110,13 @@ impl Writer {
     /// Tries again what the store did not take.
     pub(super) async fn catch_up(&mut self) {
         while !self.unwritten.is_empty() {
-            match self.commit(Actor::Gate, self.unwritten.clone()).await {
+            match self.commit(Actor::Gate, self.unwritten.all()).await {
                 Ok(revision) => {
                     self.reach(revision);
                     self.unwritten.clear();
                 }
                 // Somebody else's later word on the same thing stands.
-                Err(StoreError::Rejected { index, .. }) if index < self.unwritten.len() => {
-                    self.unwritten.remove(index);
-                }
+                Err(StoreError::Rejected { index, .. }) if self.unwritten.remove(index) => {}
                 Err(why) => {
                     tracing::error!(error = %why, "endings are in effect but not written");
                     self.retry = Some(tokio::time::Instant::now() + RETRY);
@@ -129,13 +134,6 @@ impl Writer {
         if revision.0 == grants.revision().0 + 1 {
             grants.set_revision(revision);
         }
-    }
-
-    /// Whether this has ended here and the store does not know yet.
-    pub(super) fn is_unwritten(&self, subject: &str) -> bool {
-        self.unwritten
-            .iter()
-            .any(|change| change.note.subject == subject)
     }
 
     /// Opens in the packet ring what the table opened. On an error the caller undoes the table.
@@ -161,15 +159,15 @@ impl Writer {
         if !effects.dead.is_empty() {
             done.count(self.desk.streams.cut(effects.dead, why).await);
         }
+        if !effects.narrowed.is_empty() {
+            done.count(self.desk.streams.narrow(effects.narrowed).await);
+        }
         let gone = self.gone(&effects.deltas);
         if !effects.deltas.is_empty() {
             match self.desk.ring.apply(revision, effects.deltas).await {
                 Ok(applied) => done.entries_removed = applied.removed,
                 Err(why) => done.warn("entries may still be open", &why),
             }
-        }
-        if !effects.narrowed.is_empty() {
-            done.count(self.desk.streams.narrow(effects.narrowed).await);
         }
         if !gone.is_empty() {
             match self.desk.ring.destroy(gone).await {
@@ -246,6 +244,9 @@ impl Done {
     pub(super) fn warn(&mut self, what: &str, why: &RingError) {
         tracing::error!(error = %why, "{what}");
         self.warnings.push(format!("{what}: {why}"));
+        for host in &mut self.hosts {
+            host.state = HostState::Behind;
+        }
     }
 
     /// What ended has ended; but who asked must hear when a restart could bring it back.

@@ -123,7 +123,7 @@ pub struct Told {
 
 /// What a feed row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Entity {
+pub(crate) enum Entity {
     Client(ClientId),
     Rollout(RolloutSerial),
     Gate,
@@ -136,7 +136,7 @@ pub(super) fn first_seq(index: usize) -> i64 {
 }
 
 impl Write {
-    pub(super) fn entity(&self) -> Entity {
+    pub(crate) fn entity(&self) -> Entity {
         match self {
             Self::AddClient(client) | Self::PutClient(client) => Entity::Client(client.id),
             Self::EndClient(id) => Entity::Client(*id),

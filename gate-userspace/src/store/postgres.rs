@@ -106,7 +106,9 @@ impl Postgres {
     pub(super) async fn reserve_client(&self) -> Result<ClientId, StoreError> {
         let number = "SELECT nextval('gate_client_ids')";
         patiently(async {
-            let id = self.client().await?.query_one(number, &[]).await?.get(0);
+            let client = self.client().await?;
+            let number = client.prepare_cached(number).await?;
+            let id = client.query_one(&number, &[]).await?.get(0);
             super::row::client_id(id)
                 .ok_or_else(|| StoreError::Damaged("no client number is left".to_owned()))
         })
@@ -120,7 +122,9 @@ impl Postgres {
         let numbers = "SELECT nextval('gate_rollout_ids') FROM generate_series(1, $1::BIGINT)";
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         patiently(async {
-            let rows = self.client().await?.query(numbers, &[&count]).await?;
+            let client = self.client().await?;
+            let numbers = client.prepare_cached(numbers).await?;
+            let rows = client.query(&numbers, &[&count]).await?;
             let serials = rows.iter().map(|row| row.get::<_, i64>(0));
             Ok(serials
                 .map(|serial| RolloutSerial(serial.cast_unsigned()))

@@ -140,6 +140,9 @@ pub struct SourcesChanged {
     pub streams_cut: usize,
     pub elapsed_us: u64,
     pub revision: Revision,
+    /// What could not be done, although everything else was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `POST /v1/clients/{name}/renew`, `POST /v1/rollouts/{id}/renew`.
@@ -188,6 +191,9 @@ pub struct Rotated {
     pub old_until: Moment,
     pub streams_cut: usize,
     pub revision: Revision,
+    /// What could not be done, although everything else was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `PUT /v1/clients/{name}/key`.

@@ -7,6 +7,8 @@ use crate::{
     admin::wire,
     cli::{
         call::{Gate, Question},
+        ended,
+        exit::Exit,
         fault::Fault,
         parse::{SourceArg, SourceChange, SourceCommand},
         print::{Answer, Block},
@@ -49,8 +51,10 @@ async fn change(gate: &Gate, change: SourceChange, direction: Direction) -> Resu
             }
             Direction::Add | Direction::Remove => fault,
         })?;
-    Ok(Answer::of(json, |changed: wire::SourcesChanged| {
-        vec![Block::pairs([
+    let mut exit = Exit::Ok;
+    let answer = Answer::of(json, |changed: wire::SourcesChanged| {
+        exit = ended::exit(&changed.warnings);
+        let mut view = vec![Block::pairs([
             ("client", changed.client.to_string()),
             ("sources", words::sources(&changed.sources)),
             ("entries removed", changed.entries_removed.to_string()),
@@ -58,6 +62,9 @@ async fn change(gate: &Gate, change: SourceChange, direction: Direction) -> Resu
             ("streams cut", changed.streams_cut.to_string()),
             ("took", format!("{} us", changed.elapsed_us)),
             ("revision", changed.revision.to_string()),
-        ])]
-    }))
+        ])];
+        view.extend(ended::warned(&changed.warnings));
+        view
+    });
+    Ok(answer.exit(exit))
 }

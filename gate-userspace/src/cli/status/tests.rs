@@ -36,6 +36,28 @@ fn an_uncovered_interface_or_drift_is_a_finding() {
     );
 }
 
+/// An agent that is gone reports no interface that could be uncovered, and no drift.
+#[test]
+fn a_ring_that_has_something_to_guard_and_does_not_stand_is_a_finding() {
+    let gone = |state: &'static str, guards: Value| {
+        findings(&status(|value| {
+            let packet = &mut value["rings"]["packet"];
+            packet["state"] = json!(state);
+            packet["interfaces"] = json!([]);
+            packet["guards"] = guards;
+            packet["reason"] = json!("no CAP_BPF");
+        }))
+    };
+    let guard = json!([{"port": 9000, "address": "any", "policy": "none"}]);
+    for state in ["degraded", "off"] {
+        assert_eq!(
+            gone(state, guard.clone()),
+            ["the packet ring does not guard every port: no CAP_BPF"]
+        );
+        assert_eq!(gone(state, json!([])), Vec::<String>::new());
+    }
+}
+
 #[test]
 fn the_table_says_in_words_what_is_wrong() {
     let status = status(|value| {

@@ -6,52 +6,43 @@ use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::{IsolationLevel, Row};
 
 use crate::{
-    client::Credential,
+    client::{self, Credential},
     clock::Stamp,
-    ident::Revision,
+    ident::{Revision, RolloutSerial},
+    rollout::Rollout,
     store::{
         StoreError,
         change::{Entity, Filter, Line, News, Snapshot},
-        row::{ClientRow, RolloutRow, TokenRow},
+        row::{ClientRow, RolloutRow, TokenRow, client_id},
         sql,
     },
 };
 
+/// Tokens by their owner's number.
+#[derive(Default)]
+struct Tokens {
+    of_client: HashMap<i64, Vec<Credential>>,
+    of_rollout: HashMap<i64, Vec<Credential>>,
+}
+
 pub(super) async fn snapshot(client: &mut Client) -> Result<Snapshot, StoreError> {
     let view = view(client).await?;
-    let (revision, closed) = state(&view).await?;
-    let mut of_client: HashMap<i64, Vec<Credential>> = HashMap::new();
-    let mut of_rollout: HashMap<i64, Vec<Credential>> = HashMap::new();
-    for row in view.query(sql::TOKENS, &[]).await? {
-        let row = token(&row)?;
-        let tokens = match row.rollout {
-            Some(rollout) => of_rollout.entry(rollout).or_default(),
-            None => of_client.entry(row.client).or_default(),
-        };
-        tokens.push(row.read()?);
-    }
-    let mut snapshot = Snapshot {
+    let (revision, closed) = state(&view.query_one(sql::STATE, &[]).await?)?;
+    let mut tokens = Tokens::default();
+    tokens.take(view.query(sql::TOKENS, &[]).await?)?;
+    let clients = view.query(sql::CLIENTS, &[]).await?;
+    let rollouts = view.query(sql::ROLLOUTS, &[]).await?;
+    Ok(Snapshot {
         revision,
         closed,
-        clients: Vec::new(),
-        rollouts: Vec::new(),
-    };
-    for row in view.query(sql::CLIENTS, &[]).await? {
-        let row = client_row(&row)?;
-        let tokens = of_client.remove(&row.id).unwrap_or_default();
-        snapshot.clients.push(row.read(tokens)?);
-    }
-    for row in view.query(sql::ROLLOUTS, &[]).await? {
-        let row = rollout_row(&row)?;
-        let tokens = of_rollout.remove(&row.serial).unwrap_or_default();
-        snapshot.rollouts.push(row.read(tokens)?);
-    }
-    Ok(snapshot)
+        clients: tokens.clients(&clients)?,
+        rollouts: tokens.rollouts(&rollouts)?,
+    })
 }
 
 pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, StoreError> {
-    let view = view(client).await?;
-    let (revision, closed) = state(&view).await?;
+    let statement = client.prepare_cached(sql::STATE).await?;
+    let (revision, closed) = state(&client.query_one(&statement, &[]).await?)?;
     let mut news = News {
         revision,
         closed,
@@ -61,33 +52,112 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
     if revision <= since {
         return Ok(news);
     }
-    let since = since.0.cast_signed();
-    let changed = view.query(sql::CHANGED_SINCE, &[&since]).await?;
-    let changed: Result<BTreeSet<Entity>, StoreError> = changed
-        .iter()
-        .map(|row| Ok(Entity::read(row.try_get(0)?, row.try_get(1)?)?))
+    let view = view(client).await?;
+    // The state may have gone on before this view of it began.
+    (news.revision, news.closed) = state(&view.query_one(&statement, &[]).await?)?;
+    let (clients, rollouts) = changed(&view, since).await?;
+    let now = live(&view, &clients, &rollouts).await?;
+    let mut of_id: HashMap<_, _> = now
+        .0
+        .into_iter()
+        .map(|client| (client.id, client))
         .collect();
-    for entity in changed? {
-        let (_, number) = entity.columns();
-        match entity {
-            Entity::Client(id) => {
-                let tokens = tokens(&view, sql::TOKENS_OF_CLIENT, number).await?;
-                let row = view.query_opt(sql::CLIENT, &[&number]).await?;
-                let row = row.map(|row| client_row(&row)).transpose()?;
-                let now = row.map(|row| row.read(tokens)).transpose()?;
-                news.clients.push((id, now));
-            }
-            Entity::Rollout(serial) => {
-                let tokens = tokens(&view, sql::TOKENS_OF_ROLLOUT, number).await?;
-                let row = view.query_opt(sql::ROLLOUT, &[&number]).await?;
-                let row = row.map(|row| rollout_row(&row)).transpose()?;
-                let now = row.map(|row| row.read(tokens)).transpose()?;
-                news.rollouts.push((serial, now));
-            }
-            Entity::Gate => {}
-        }
+    for id in clients.into_iter().filter_map(client_id) {
+        news.clients.push((id, of_id.remove(&id)));
+    }
+    let now = now.1.into_iter().map(|rollout| (rollout.serial, rollout));
+    let mut of_serial: HashMap<_, _> = now.collect();
+    for serial in rollouts {
+        let serial = RolloutSerial(serial.cast_unsigned());
+        news.rollouts.push((serial, of_serial.remove(&serial)));
     }
     Ok(news)
+}
+
+/// The numbers of the clients and rollouts that changed.
+async fn changed(
+    view: &Transaction<'_>,
+    since: Revision,
+) -> Result<(Vec<i64>, Vec<i64>), StoreError> {
+    let since = since.0.cast_signed();
+    let statement = view.prepare_cached(sql::CHANGED_SINCE).await?;
+    let (mut clients, mut rollouts) = (BTreeSet::new(), BTreeSet::new());
+    for row in view.query(&statement, &[&since]).await? {
+        let number = row.try_get(1)?;
+        _ = match Entity::read(row.try_get(0)?, number)? {
+            Entity::Client(_) => clients.insert(number),
+            Entity::Rollout(_) => rollouts.insert(number),
+            Entity::Gate => false,
+        };
+    }
+    Ok((
+        clients.into_iter().collect(),
+        rollouts.into_iter().collect(),
+    ))
+}
+
+/// Those of them that live, as they stand.
+async fn live(
+    view: &Transaction<'_>,
+    clients: &Vec<i64>,
+    rollouts: &Vec<i64>,
+) -> Result<(Vec<client::Client>, Vec<Rollout>), StoreError> {
+    let mut tokens = Tokens::default();
+    let (mut client_rows, mut rollout_rows) = (Vec::new(), Vec::new());
+    if !clients.is_empty() {
+        let some = "WHERE rollout IS NULL AND client = ANY($1)";
+        let of = view
+            .prepare_cached(&format!("{} {some}", sql::TOKENS))
+            .await?;
+        tokens.take(view.query(&of, &[clients]).await?)?;
+        let some = format!("{} AND id = ANY($1)", sql::CLIENTS);
+        let some = view.prepare_cached(&some).await?;
+        client_rows = view.query(&some, &[clients]).await?;
+    }
+    if !rollouts.is_empty() {
+        let of = format!("{} WHERE rollout = ANY($1)", sql::TOKENS);
+        let of = view.prepare_cached(&of).await?;
+        tokens.take(view.query(&of, &[rollouts]).await?)?;
+        let some = format!("{} AND serial = ANY($1)", sql::ROLLOUTS);
+        let some = view.prepare_cached(&some).await?;
+        rollout_rows = view.query(&some, &[rollouts]).await?;
+    }
+    Ok((
+        tokens.clients(&client_rows)?,
+        tokens.rollouts(&rollout_rows)?,
+    ))
+}
+
+impl Tokens {
+    fn take(&mut self, rows: Vec<Row>) -> Result<(), StoreError> {
+        for row in rows {
+            let row = token(&row)?;
+            let tokens = match row.rollout {
+                Some(rollout) => self.of_rollout.entry(rollout).or_default(),
+                None => self.of_client.entry(row.client).or_default(),
+            };
+            tokens.push(row.read()?);
+        }
+        Ok(())
+    }
+
+    fn clients(&mut self, rows: &[Row]) -> Result<Vec<client::Client>, StoreError> {
+        let clients = rows.iter().map(|row| {
+            let row = client_row(row)?;
+            let tokens = self.of_client.remove(&row.id).unwrap_or_default();
+            Ok(row.read(tokens)?)
+        });
+        clients.collect()
+    }
+
+    fn rollouts(&mut self, rows: &[Row]) -> Result<Vec<Rollout>, StoreError> {
+        let rollouts = rows.iter().map(|row| {
+            let row = rollout_row(row)?;
+            let tokens = self.of_rollout.remove(&row.serial).unwrap_or_default();
+            Ok(row.read(tokens)?)
+        });
+        rollouts.collect()
+    }
 }
 
 pub(super) async fn audit(client: &Client, filter: &Filter) -> Result<Vec<Line>, StoreError> {
@@ -118,20 +188,9 @@ async fn view(client: &mut Client) -> Result<Transaction<'_>, StoreError> {
     Ok(view.read_only(true).start().await?)
 }
 
-async fn state(view: &Transaction<'_>) -> Result<(Revision, bool), StoreError> {
-    let row = view.query_one(sql::STATE, &[]).await?;
+fn state(row: &Row) -> Result<(Revision, bool), StoreError> {
     let (revision, closed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     Ok((Revision(revision.cast_unsigned()), closed != 0))
-}
-
-async fn tokens(
-    view: &Transaction<'_>,
-    statement: &str,
-    owner: i64,
-) -> Result<Vec<Credential>, StoreError> {
-    let rows = view.query(statement, &[&owner]).await?;
-    let tokens = rows.iter().map(|row| Ok(token(row)?.read()?));
-    tokens.collect()
 }
 
 fn client_row(row: &Row) -> Result<ClientRow, tokio_postgres::Error> {

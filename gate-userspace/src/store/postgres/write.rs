@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-const STATEMENTS: [&str; 13] = [
+const STATEMENTS: [&str; 12] = [
     sql::SET_CLOSED,
     sql::ADD_CLIENT,
     sql::PUT_CLIENT,
@@ -36,7 +36,6 @@ const STATEMENTS: [&str; 13] = [
     sql::DROP_TOKENS_OF_CLIENT,
     sql::DROP_TOKENS_OF_ROLLOUT,
     sql::ADD_CHANGE,
-    sql::BUMP,
 ];
 
 type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -60,8 +59,9 @@ pub(super) async fn commit(client: &mut Client, commit: &Commit) -> Result<Revis
     for text in STATEMENTS {
         statements.insert(text, client.prepare_cached(text).await?);
     }
+    let bump = client.prepare_cached(sql::BUMP).await?;
     let transaction = client.transaction().await?;
-    let revision = transaction.query_one(sql::BUMP, &[]).await?.get(0);
+    let revision = transaction.query_one(&bump, &[]).await?.get(0);
     let pen = Pen {
         transaction: &transaction,
         statements,
