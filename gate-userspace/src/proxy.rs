@@ -61,6 +61,7 @@ use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1};
 
 pub use explain::{Question, Verdict};
+pub use mistakes::Mistake;
 
 use self::{
     admit::Ask,
@@ -72,7 +73,7 @@ use self::{
     identify::Bearer,
     limit::Limits,
     live::{Line, Live},
-    mistakes::{Mistake, Mistakes},
+    mistakes::Mistakes,
     plan::{Current, Plan},
     request_id::{Ids, REQUEST_ID},
     swap::Way,

@@ -142,7 +142,11 @@ pub(super) fn mistake(seen: &Mistake) -> String {
         | Count::ClientGone
         | Count::Ended => seen.what.as_str(),
     };
-    let times = if seen.count == 1 { "once".to_owned() } else { format!("{} times", seen.count) };
+    let times = if seen.count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{} times", seen.count)
+    };
     format!("{what} {times} from {}", seen.source)
 }
 
