@@ -163,7 +163,7 @@ mod tests {
     fn once_a_minute() -> FailedAuth {
         FailedAuth {
             count: 1,
-            per: Duration::from_secs(60),
+            per: Duration::from_mins(1),
         }
     }
 

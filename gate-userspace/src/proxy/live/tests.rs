@@ -18,10 +18,10 @@ async fn a_cut_waits_until_the_line_is_gone() {
     let mut hold = live.open(Peer::Loopback);
     hold.under(&grant, &[], None);
     hold.line().set_busy(true);
-    let line = Arc::clone(hold.line());
+    let cut_off = Arc::clone(hold.line());
     let tokens = [grant.token];
     let ended = async {
-        assert_eq!(line.ordered().await, Cut::Closed);
+        assert_eq!(cut_off.ordered().await, Cut::Closed);
         drop(hold);
     };
     let (cut, ()) = tokio::join!(live.cut(&tokens, Cut::Closed), ended);
@@ -38,13 +38,13 @@ async fn only_lines_from_outside_are_narrowed() {
     let mut outside = live.open(Peer::of("10.0.0.6".parse().unwrap()));
     inside.under(&grant, &[], None);
     outside.under(&grant, &[], None);
-    let (kept, line) = (Arc::clone(inside.line()), Arc::clone(outside.line()));
+    let (kept, ended) = (Arc::clone(inside.line()), Arc::clone(outside.line()));
     let tokens = [grant.token];
-    let ended = async {
-        line.ordered().await;
+    let ending = async {
+        ended.ordered().await;
         drop(outside);
     };
-    let (narrowed, ()) = tokio::join!(live.narrow(&tokens, grants.host()), ended);
+    let (narrowed, ()) = tokio::join!(live.narrow(&tokens, grants.host()), ending);
     assert_eq!(narrowed.connections, 1);
     assert_eq!(kept.is_ordered(), None);
 }
