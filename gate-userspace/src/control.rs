@@ -25,6 +25,7 @@ mod hosts;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +44,7 @@ pub use crate::store::{Filter, Line};
 
 use crate::{
     client::Client,
-    clock::Clock,
+    clock::{Clock, Stamp},
     grants::{Grants, RolloutGrant},
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
     secret::{Digest, Keyring, UpstreamKey},
@@ -78,7 +79,7 @@ struct Desk {
     ring: Arc<dyn PacketRing>,
     keyring: Arc<Keyring>,
     clock: Clock,
-    upstreams: BTreeSet<UpstreamName>,
+    upstreams: ArcSwap<BTreeSet<UpstreamName>>,
     names: papaya::HashMap<ClientName, ClientId>,
     /// As configured; what is in force may be `Closed`.
     mode: Mode,
@@ -207,6 +208,17 @@ impl Control {
         self.desk.check_keys()
     }
 
+    /// The configuration was read again: these names may be asked for from now on. What names
+    /// another one already is left to the request ring, which says so.
+    pub fn set_upstreams(&self, names: BTreeSet<UpstreamName>) {
+        self.desk.upstreams.store(Arc::new(names));
+    }
+
+    /// Forgets audit lines, and what ended, from before that moment.
+    pub async fn forget(&self, before: Stamp) -> Result<(), Refused> {
+        Ok(self.desk.store.forget(before).await?)
+    }
+
     pub async fn check_store(&self) -> Result<(), StoreError> {
         self.desk.store.check().await
     }
@@ -312,10 +324,11 @@ impl Desk {
     }
 
     fn upstream_known(&self, name: Option<&UpstreamName>) -> Result<(), Refused> {
+        let known = self.upstreams.load();
         match name {
-            Some(name) if !self.upstreams.contains(name) => Err(Refused::NoUpstream {
+            Some(name) if !known.contains(name) => Err(Refused::NoUpstream {
                 name: name.clone(),
-                known: self.upstreams.iter().cloned().collect(),
+                known: known.iter().cloned().collect(),
             }),
             _ => Ok(()),
         }

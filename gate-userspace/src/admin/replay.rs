@@ -25,6 +25,8 @@ use crate::{clock::Stamp, control::Refused};
 
 const KEPT_FOR: Duration = Duration::from_mins(10);
 const LONGEST_KEY: usize = 255;
+/// More than this, and the oldest answer goes early.
+const MOST: usize = 4096;
 
 #[derive(Default)]
 pub(super) struct Replays {
@@ -95,6 +97,11 @@ impl Replays {
         let question = Sha256::digest(question).into();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.until > now);
+        if kept.len() >= MOST && !kept.contains_key(&name) {
+            let oldest = kept.iter().min_by_key(|(_, kept)| kept.until);
+            let oldest = oldest.map(|(name, _)| name.clone());
+            oldest.and_then(|name| kept.remove(&name));
+        }
         let kept = kept.entry(name).or_insert_with(|| Kept {
             until: now.after(KEPT_FOR),
             question,

@@ -74,7 +74,7 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         ring: parts.ring,
         keyring: parts.keyring,
         clock: parts.clock,
-        upstreams: parts.upstreams,
+        upstreams: arc_swap::ArcSwap::from_pointee(parts.upstreams),
         names: papaya::HashMap::new(),
         mode: parts.mode,
         shared,

@@ -446,6 +446,53 @@ async fn keys_are_sealed_for_their_owner_and_can_be_checked() {
     );
 }
 
+#[tokio::test]
+async fn only_configured_upstreams_can_be_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let ask = |upstream: &str| {
+        let mut ask = new_client("a", &[]);
+        ask.upstream = Some(upstream.parse().unwrap());
+        gate.control.add_client(ACTOR, ask)
+    };
+    let refused = ask("other").await.unwrap_err();
+    assert_eq!(refused.status(), 400);
+    assert_eq!(refused.hint(), "configured are: provider");
+    gate.control
+        .set_upstreams(BTreeSet::from(["other".parse().unwrap()]));
+    ask("other").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_lives_is_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let kept = add(&gate, "kept", &[]).await;
+    open(&gate, "r", "kept").await;
+    add(&gate, "gone", &[]).await;
+    gate.control.revoke(ACTOR, name("gone")).await.unwrap();
+    gate.control
+        .forget(gate.clock.now().after(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    assert!(
+        gate.control
+            .audit(Filter {
+                limit: 9,
+                ..Filter::default()
+            })
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let clock = gate.clock.clone();
+    drop(gate);
+    let gate = Gate::with(folder.path(), clock).await;
+    assert!(alive(&gate, &kept.token));
+    assert_eq!(gate.control.grants().counts(), (1, 1));
+    assert_eq!(gate.control.grants().revision(), Revision(4));
+}
+
 /// Acceptance 122 (control's part).
 #[tokio::test]
 async fn keys_are_brought_under_a_new_master_key_while_the_gate_serves() {
