@@ -37,11 +37,11 @@ impl Plan {
             ),
             (None, Interfaces::None) => line("packet ring", "socket lookup only".to_owned()),
             (None, Interfaces::Named(named)) => {
-                let names = named
+                let patterns = named
                     .iter()
                     .map(|named| named.pattern.as_str())
                     .collect::<Vec<_>>();
-                line("packet ring", names.join(", "));
+                line("packet ring", patterns.join(", "));
             }
         }
         line("store", settings.store.display().to_string());

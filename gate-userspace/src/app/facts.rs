@@ -132,6 +132,10 @@ pub(super) fn mistake(seen: &Mistake) -> String {
         Count::ProviderKey => "a provider's key was sent to the gate",
         Count::Mistyped => "a mistyped or cut gate token was presented",
         Count::ForeignGate => "a token of another gate, or of an ended grant, was presented",
+        Count::WrongSource => "a bound token was presented from elsewhere: somebody replays it",
+        Count::WebPage => {
+            "a web page came where an API answer was expected, as from a dead tunnel,"
+        }
         Count::Accepted
         | Count::Unlisted
         | Count::Crowded

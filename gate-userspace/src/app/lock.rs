@@ -43,8 +43,8 @@ pub(super) fn take(run_dir: &Path) -> Result<Lock, StartError> {
 
 /// Makes a directory and its parents; one that is there is left as it is.
 pub(super) fn private_dir(path: &Path, mode: u32) -> Result<(), StartError> {
-    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    match made {
+    let outcome = DirBuilder::new().recursive(true).mode(mode).create(path);
+    match outcome {
         Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => Err(StartError::Path {
             path: path.to_owned(),
             cause,
