@@ -33,7 +33,7 @@ use view::View;
 use crate::{
     admin::{self, AdminSocket, Api},
     clock::Clock,
-    config::{Config, Flags, Secrets},
+    config::{Config, Flags},
     control::{self, Events},
     drain::Tasks,
     grants::Grants,
@@ -45,7 +45,7 @@ use crate::{
     },
     secret::{Digest, Keyring},
     settings::{KernelNeed, Mode, Settings},
-    store::{Embedded, Store},
+    store::Store,
     telemetry::Chain,
 };
 
@@ -91,23 +91,18 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
 /// # Errors
 /// When the start failed. A drain that ran out of time is not an error.
 pub fn run(flags: &Flags, config: Config) -> Result<(), StartError> {
-    let Config {
-        settings, secrets, ..
-    } = config;
-    let plan = plan(&settings)?;
+    let plan = plan(&config.settings)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
-    runtime.block_on(serve(flags, settings, secrets, plan))
+    runtime.block_on(serve(flags, config, plan))
 }
 
-async fn serve(
-    flags: &Flags,
-    settings: Settings,
-    secrets: Secrets,
-    plan: Plan,
-) -> Result<(), StartError> {
+async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartError> {
+    let Config {
+        settings, secrets, ..
+    } = config;
     for note in &secrets.notes {
         info!("{note}");
     }
@@ -120,14 +115,16 @@ async fn serve(
         let pin_dir = settings.kernel.pin_dir.clone();
         return Err(StartError::Pinned { pin_dir });
     }
-    let store = Store::Embedded(Embedded::open(&settings.store).await?);
+    let store = config.store.open(config.staleness).await?;
     let file = &settings.master_key_file;
     let is_needed = !file.exists() && store.snapshot().await?.holds_keys();
     let keyring = Arc::new(master::keyring(secrets.master, file, is_needed)?);
-    let mode = if store.is_closed().await? {
-        Mode::Closed
-    } else {
-        settings.mode
+    let mode = match store.is_closed().await {
+        Ok(true) => Mode::Closed,
+        Ok(false) => settings.mode,
+        // Nobody is served before the store was heard of; what it says then is taken up.
+        Err(cause) if cause.is_outage() => settings.mode,
+        Err(cause) => return Err(cause.into()),
     };
     let taken = settings
         .listen
@@ -216,6 +213,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     tasks.spawn("control", worker.run(tasks.last_word()));
     events::follow(&tasks, &ring, &events, clock);
     let reload = Reload {
+        control: control.clone(),
         flags: opened.flags,
         listen: settings.listen.clone(),
         ring: Arc::clone(&ring),

@@ -12,7 +12,7 @@ mod secrets;
 mod settle;
 mod value;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 pub use flags::Flags;
 pub use origin::{Origin, Shown};
@@ -20,7 +20,7 @@ pub use reach::{Reach, Resolve, reach, resolve};
 pub use refuse::{EXIT_REFUSED, Refused};
 pub use secrets::Secrets;
 
-use crate::settings::Settings;
+use crate::{settings::Settings, store::StorePlace};
 use raw::RawFile;
 
 /// One variable of the environment; a test gives its own.
@@ -30,6 +30,9 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 #[derive(Debug)]
 pub struct Config {
     pub settings: Settings,
+    pub store: StorePlace,
+    /// How long this host goes on without word from a shared store; none = until each lease ends.
+    pub staleness: Option<Duration>,
     pub secrets: Secrets,
     pub log: Log,
     /// What `--print-config` prints.

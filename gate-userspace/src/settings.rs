@@ -241,7 +241,6 @@ pub struct Settings {
     pub guards: Vec<Guard>,
     pub kernel: Kernel,
     pub limits: Limits,
-    pub store: PathBuf,
     pub master_key_file: PathBuf,
     pub admin_socket: PathBuf,
     pub admin_group: String,

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use super::Plan;
-use crate::settings::{Interfaces, Settings};
+use crate::{
+    settings::{Interfaces, Settings},
+    store::StorePlace,
+};
 
 impl Plan {
-    pub fn report(&self, settings: &Settings) -> String {
+    pub fn report(&self, settings: &Settings, store: &StorePlace) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: String| {
             writeln!(text, "{label:<12} {value}").expect("a string takes every write");
@@ -44,7 +47,7 @@ impl Plan {
                 line("packet ring", patterns.join(", "));
             }
         }
-        line("store", settings.store.display().to_string());
+        line("store", store.to_string());
         line("admin", settings.admin_socket.display().to_string());
         text
     }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     config::{self, Flags},
+    control::Control,
     drain::Tasks,
     proxy::Proxy,
     settings::{Listen, Settings},
@@ -28,6 +29,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// What a reload works on.
 pub(super) struct Reload {
+    pub(super) control: Control,
     pub(super) flags: Flags,
     pub(super) listen: Vec<Listen>,
     pub(super) ring: Arc<Ring>,
@@ -94,6 +96,11 @@ impl Reload {
         let both = union(&before, &wanted);
         self.ring.protect(both).await?;
         self.ring.choose(&settings.kernel.interfaces).await?;
+        let names = settings
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.name.clone());
+        self.control.set_upstreams(names.collect());
         self.proxy.reload(settings);
         self.ring.protect(wanted).await
     }

@@ -34,7 +34,7 @@ fn start(flags: &Flags) -> Result<(), StartError> {
 
 fn report(config: &Config) -> Result<String, StartError> {
     let plan = app::plan(&config.settings)?;
-    Ok(plan.report(&config.settings))
+    Ok(plan.report(&config.settings, &config.store))
 }
 
 fn show(text: &str) -> Result<(), StartError> {

@@ -61,7 +61,7 @@ pub struct Flags {
     pub kernel: Option<String>,
 
     /// Keep grants here
-    #[arg(long, value_name = "sqlite:PATH")]
+    #[arg(long, value_name = "sqlite:PATH|postgres://...")]
     pub store: Option<String>,
 
     /// Keep the store and the master key in this directory

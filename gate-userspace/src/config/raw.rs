@@ -128,6 +128,7 @@ pub(in crate::config) struct RawFailedAuth {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct RawStore {
     pub(in crate::config) url: Option<String>,
+    pub(in crate::config) staleness: Option<String>,
     pub(in crate::config) master_key_file: Option<String>,
 }
 

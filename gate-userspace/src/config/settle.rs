@@ -5,7 +5,10 @@ mod listen;
 mod ring;
 mod routes;
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{
     Config, Environment, Flags, Log, LogFormat,
@@ -16,13 +19,15 @@ use super::{
 use crate::{
     ident::HostName,
     settings::{Mode, Settings},
+    store::StorePlace,
 };
 
 /// Names of files and directories that stand under the state and run directories.
 struct Places {
     state_dir: PathBuf,
     run_dir: PathBuf,
-    store: PathBuf,
+    store: StorePlace,
+    staleness: Option<Duration>,
     master_key_file: PathBuf,
     admin_socket: PathBuf,
 }
@@ -83,7 +88,6 @@ pub(super) fn settle(
         guards,
         kernel,
         limits,
-        store: places.store,
         master_key_file: places.master_key_file,
         admin_socket: places.admin_socket,
         admin_group,
@@ -91,6 +95,8 @@ pub(super) fn settle(
     };
     Ok(Config {
         settings,
+        store: places.store,
+        staleness: places.staleness,
         secrets,
         log,
         shown,
@@ -138,18 +144,7 @@ fn places(
     ];
     let run_dir = PathBuf::from(shown.pick("run_dir", run_dir, "/run/gate".to_owned()));
     shown.section("[store]");
-    let url = [
-        (flags.store.clone(), Flag),
-        (environment("GATE_STORE"), Env("GATE_STORE")),
-        (file.store.url.clone(), File),
-    ];
-    let url = shown.pick(
-        "url",
-        url,
-        format!("sqlite:{}", state_dir.join("gate.db").display()),
-    );
-    let store = url.strip_prefix("sqlite:").map(PathBuf::from);
-    let store = store.ok_or_else(|| value::refused("store.url", &url, "sqlite:PATH"))?;
+    let store = store(flags, environment, &file.store, &state_dir, shown)?;
     let key_file = state_dir.join("master.key").display().to_string();
     let given = [(file.store.master_key_file.clone(), File)];
     let master_key_file = shown.pick("master_key_file", given, key_file).into();
@@ -166,7 +161,8 @@ fn places(
     Ok(Places {
         state_dir,
         run_dir,
-        store,
+        store: store.0,
+        staleness: store.1,
         master_key_file,
         admin_socket: socket.into(),
     })
@@ -183,4 +179,44 @@ fn host(shown: &mut Shown, given: Option<&str>) -> Result<HostName, Refused> {
     let name = shown.pick("host", [(given, File)], own);
     name.parse()
         .map_err(|_why| value::refused("gate.host", &name, "a host name"))
+}
+
+/// The store's URL may hold a password: it is shown masked, and never repeated in an error.
+fn store(
+    flags: &Flags,
+    environment: Environment<'_>,
+    file: &raw::RawStore,
+    state_dir: &Path,
+    shown: &mut Shown,
+) -> Result<(StorePlace, Option<Duration>), Refused> {
+    let given = [
+        (flags.store.clone(), Flag),
+        (environment("GATE_STORE"), Env("GATE_STORE")),
+        (file.url.clone(), File),
+    ];
+    let found = given
+        .into_iter()
+        .find_map(|(url, origin)| Some((url?, origin)));
+    let usual = || {
+        (
+            format!("sqlite:{}", state_dir.join("gate.db").display()),
+            Origin::Default,
+        )
+    };
+    let (url, origin) = found.unwrap_or_else(usual);
+    let expected = "sqlite:PATH or postgres://USER@HOST/DATABASE";
+    let place: StorePlace = url
+        .parse()
+        .map_err(|_why| value::refused("store.url", "(not shown)", expected))?;
+    shown.value("url", &place, origin);
+    let staleness = shown.pick(
+        "staleness",
+        [(file.staleness.clone(), File)],
+        "60s".to_owned(),
+    );
+    let staleness = match staleness.as_str() {
+        "lease" => None,
+        text => Some(value::duration("store.staleness", text)?),
+    };
+    Ok((place, staleness))
 }

@@ -249,7 +249,6 @@ impl Maker {
                 },
                 drain: Duration::from_secs(10),
             },
-            store: PathBuf::new(),
             master_key_file: PathBuf::new(),
             admin_socket: PathBuf::new(),
             admin_group: String::new(),
