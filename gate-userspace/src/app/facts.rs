@@ -1,6 +1,6 @@
 //! The packet ring and the counters in the words of the admin API. Only translates.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use gate_common::reason::Reason;
 
@@ -156,22 +156,27 @@ pub(super) fn mistake(seen: &Mistake) -> String {
 
 /// Prometheus text format.
 pub(super) fn metrics(counters: &Counters) -> String {
-    let mut text = String::from("# TYPE gate_refusals_total counter\n");
+    let mut text =
+        String::from("# TYPE gate_refusals_total counter\n# TYPE gate_proxy_total counter\n");
+    let mut line = |name: &str, label: &str, value: &str, count: u64| {
+        let written = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
+        written.expect("a string takes every write");
+    };
     for kind in Type::ALL {
-        let count = counters.answered(kind);
-        let line = format!(
-            "gate_refusals_total{{type=\"{}\"}} {count}\n",
-            kind.as_str()
+        line(
+            "gate_refusals_total",
+            "type",
+            kind.as_str(),
+            counters.answered(kind),
         );
-        text.push_str(&line);
     }
-    text.push_str("# TYPE gate_proxy_total counter\n");
     for what in Count::ALL {
-        let count = counters.count(what);
-        text.push_str(&format!(
-            "gate_proxy_total{{what=\"{}\"}} {count}\n",
-            what.as_str()
-        ));
+        line(
+            "gate_proxy_total",
+            "what",
+            what.as_str(),
+            counters.count(what),
+        );
     }
     text
 }
