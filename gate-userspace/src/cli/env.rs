@@ -28,9 +28,7 @@ struct Tokens {
 
 pub(super) async fn run(gate: &Gate, paper: Paper, args: EnvArgs) -> Result<Answer, Fault> {
     let format = format(&args, paper)?;
-    let json = rollout::fetch(gate, &args.id).await?;
-    let rollout: wire::RolloutView = print::read(&json)?;
-    let base = base_url(&args, &rollout.door, gate.command())?;
+    // First, because whoever pipes the token in may still be opening the rollout.
     let tokens = if args.token_stdin {
         read_tokens(&args.id)?
     } else {
@@ -40,6 +38,9 @@ pub(super) async fn run(gate: &Gate, paper: Paper, args: EnvArgs) -> Result<Answ
         ));
         Tokens::default()
     };
+    let json = rollout::fetch(gate, &args.id).await?;
+    let rollout: wire::RolloutView = print::read(&json)?;
+    let base = base_url(&args, &rollout.door, gate.command())?;
     let variables = variables(&base, &rollout.door.path, &tokens, &args.with);
     let text = written(&variables, format)?;
     let json = serde_json::to_value(&variables).expect("names and texts are JSON");
