@@ -124,11 +124,22 @@ fn found() -> BTreeSet<Id> {
         (Id::Ip, on_path("ip")),
         (Id::Namespaces, on_path("nsenter") && on_path("unshare")),
         (Id::Python, python.probe().is_ok()),
+        (Id::Postgres, on_path("postgres") || debian_postgres()),
         (Id::Nextest, on_path("cargo-nextest")),
     ]
     .into_iter()
     .filter_map(|(id, is_there)| is_there.then_some(id))
     .collect()
+}
+
+/// Debian keeps its servers, one folder a version, off the PATH.
+fn debian_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut servers = versions.map(|version| version.path().join("bin/postgres"));
+    servers.any(|server| server.exists())
 }
 
 fn privilege() -> Privilege {

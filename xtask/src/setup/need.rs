@@ -45,6 +45,7 @@ pub(crate) enum Id {
     Ip,
     Namespaces,
     Python,
+    Postgres,
     Nextest,
 }
 
@@ -114,6 +115,12 @@ pub(crate) const NEEDS: &[Need] = &[
         "python3 with venv",
         "a test drives gate with the real Python clients, kept under target/",
         &[Test],
+    ),
+    need(
+        Id::Postgres,
+        "postgres",
+        "the store's tests start a throw-away server of their own",
+        &[Test, Bench],
     ),
     Need {
         id: Id::Nextest,

@@ -17,6 +17,7 @@ use tokio_postgres::{Client, NoTls};
 /// As an unprivileged user, because Postgres refuses root.
 const SCRIPT: &str = "
     set -e
+    for B in /usr/lib/postgresql/*/bin; do PATH=$PATH:$B; done
     D=$(mktemp -d /tmp/gate-store-XXXXXX)
     initdb -D $D/data -A trust -U gate --no-sync >/dev/null
     postgres -D $D/data -c listen_addresses= -c unix_socket_directories=$D -c fsync=off \\
