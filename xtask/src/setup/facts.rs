@@ -134,7 +134,7 @@ fn found() -> BTreeSet<Id> {
 
 /// Debian keeps its servers, one folder a version, off the PATH.
 fn debian_postgres() -> bool {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
+    let versions = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
         .flatten();
