@@ -1,7 +1,7 @@
 //! Writes which ports and addresses are guarded: the port table, the local addresses, the sysctl.
 //!
-//! Addresses are written before ports, and a port that is no longer guarded goes first: at every
-//! step what is guarded is guarded everywhere it should be.
+//! Addresses are written before ports, and new ports before old ones go: at every step what is
+//! guarded is guarded everywhere it should be.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use gate_common::address::V6;
-use gate_common::entry::{Near6, PORTS_PER_WORD};
+use gate_common::entry::{Config, Near6, PORTS_PER_WORD};
 use gate_common::filter::{near, near_slot, near_slot6};
 use gate_common::name;
 use ipnet::IpNet;
@@ -23,9 +23,11 @@ use super::table::{Tables, WriteError};
 
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
-/// Ports by class number, as the pinned table has them.
-pub(super) fn pinned_ports(tables: &Tables) -> Result<BTreeMap<u32, BTreeSet<u16>>, KernelError> {
-    Ok(by_class(tables.port_words()?))
+/// The guards that the pinned tables hold.
+pub(super) fn pinned(tables: &Tables, config: Config) -> Result<Classes, KernelError> {
+    let ports = by_class(tables.port_words()?);
+    let local = tables.local()?;
+    Ok(Classes::pinned(ports, config.anywhere, config.shut, &local))
 }
 
 /// Ports that the pinned table guards, read without loading anything.
@@ -38,7 +40,9 @@ fn by_class(words: Vec<u64>) -> BTreeMap<u32, BTreeSet<u16>> {
     let mut classes: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();
     for (index, word) in (0u16..).zip(words) {
         // A port's byte lies at a shift of its word, so little-endian order is the order of shifts.
-        for (offset, class) in (0u16..).zip(word.to_le_bytes()) {
+        for (offset, byte) in (0u16..).zip(word.to_le_bytes()) {
+            // As the programs read it.
+            let class = byte & 31;
             if class != 0 {
                 let port = index * PORTS_PER_WORD + offset;
                 classes.entry(u32::from(class)).or_default().insert(port);
@@ -62,14 +66,17 @@ pub(super) fn write_ports(tables: &mut Tables, classes: &Classes) -> Result<usiz
         .zip(tables.port_words()?)
         .filter(|(_, word)| *word != 0)
         .collect();
-    let steps = plan(&want, &have);
-    for step in &steps {
+    let (gone, new): (Vec<_>, Vec<_>) = plan(&want, &have)
+        .into_iter()
+        .partition(|step| matches!(step, Step::Remove(_)));
+    let count = gone.len() + new.len();
+    for step in new.into_iter().chain(gone) {
         match step {
-            Step::Remove(index) => tables.write_ports(*index, 0)?,
-            Step::Upsert(index, word) => tables.write_ports(*index, *word)?,
+            Step::Upsert(index, word) => tables.write_ports(index, word)?,
+            Step::Remove(index) => tables.write_ports(index, 0)?,
         }
     }
-    Ok(steps.len())
+    Ok(count)
 }
 
 /// Brings the local addresses to this truth; says how many differed.
