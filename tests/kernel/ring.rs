@@ -253,6 +253,21 @@ fn closed_shuts_everyone_out_and_opens_again() {
 }
 
 #[test]
+fn audit_opens_no_port_that_is_shut_to_everyone() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let mut setup = lab.setup();
+    setup.mode = Mode::Audit;
+    let agent = lab.try_start(setup).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+    assert_eq!(connect(&lab.a, "10.0.1.1", GUARDED), Outcome::Silence);
+    assert_eq!(connect(&lab.a, "fd00:1::1", GUARDED), Outcome::Silence);
+    let status = wait(agent.status()).unwrap();
+    assert!(status.counters["guarded"] > 0);
+    assert_eq!(status.would_drop["guarded"], 0);
+}
+
+#[test]
 fn destroy_ends_established_connections_of_one_remote_only() {
     let Some(lab) = lab() else { return };
     let listeners = listen(&lab);
