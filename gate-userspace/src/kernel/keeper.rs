@@ -75,12 +75,6 @@ impl Keeper {
             let mut object = object::load(&pins.maps())?;
             let tables = Tables::take(&mut object)?;
             let config = tables.config()?;
-            if config.abi > ABI {
-                return Err(KernelError::Newer {
-                    found: config.abi,
-                    known: ABI,
-                });
-            }
             let seed = if config.seed == 0 {
                 random()
             } else {

@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
+use gate_common::entry::ABI;
+use gate_common::name;
+
 use super::fault::KernelError;
+use super::table;
 
 /// The pins of one layout, held against other daemons.
 #[derive(Debug)]
@@ -21,6 +25,7 @@ pub(super) struct Pins {
 }
 
 impl Pins {
+    /// Refuses a directory that holds a newer layout, before anything is made or removed in it.
     pub(super) fn open(root: &Path) -> Result<Self, KernelError> {
         let on_bpffs =
             |path: &Path| statfs(path).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC);
@@ -40,6 +45,12 @@ impl Pins {
                 path: root.to_owned(),
             }
         })?;
+        for layout in children(root)? {
+            let found = table::pinned_abi(&layout.join("maps").join(name::CONFIG))?;
+            if found > ABI {
+                return Err(KernelError::Newer { found, known: ABI });
+            }
+        }
         let own = root.join(directory_name());
         let pins = Self {
             root: root.to_owned(),
