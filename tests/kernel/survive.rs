@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gate_common::entry::{BindKey, Entry, GROUP_MAX};
 use gate_userspace::kernel::{
     Agent, Batch, GuardedPort, KernelError, Op, Opening, Policy, Probe, SynBudget, Want, unload,
 };
@@ -197,9 +198,8 @@ fn tampering_is_drift_and_is_repaired() {
             .path();
         let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_EXACT4")).unwrap();
         let map = aya::maps::Map::HashMap(data);
-        let mut exact: aya::maps::HashMap<_, u32, gate_common::entry::Entry> =
-            map.try_into().unwrap();
-        let forged = gate_common::entry::Entry {
+        let mut exact: aya::maps::HashMap<_, u32, Entry> = map.try_into().unwrap();
+        let forged = Entry {
             tag: 9,
             ports: 2,
             ..Default::default()
@@ -340,6 +340,37 @@ fn a_newer_layout_is_refused_and_goes_on_guarding() {
         assert_eq!(lab.host.run(move || pins(&pin_dir)), before, "{name}");
         assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
     }
+}
+
+#[test]
+fn a_binding_left_behind_with_the_last_number_costs_nobody_his_own() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let agent = lab.start();
+    wait(agent.stop()).unwrap();
+    let pin_dir = lab.pin_dir.clone();
+    lab.host.run(move || {
+        let data = aya::maps::MapData::from_pin(layout(&pin_dir).join("maps/GATE_BIND")).unwrap();
+        let mut bind: aya::maps::HashMap<_, BindKey, Entry> =
+            aya::maps::Map::HashMap(data).try_into().unwrap();
+        let left = BindKey {
+            link: 9999,
+            group: GROUP_MAX,
+        };
+        bind.insert(left, Entry::default(), 0).unwrap();
+    });
+    let agent = lab.start();
+    let bound = gate_userspace::kernel::SourceKey {
+        interface: Some("veth1".into()),
+        ..key("10.0.1.2")
+    };
+    let ops = vec![Op::Open(bound.clone(), open(7))];
+    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+    // Bound no more, it is judged by its address alone.
+    let ops = vec![Op::Shut(bound), Op::Open(key("10.0.1.2"), open(7))];
+    wait(agent.apply(Batch { revision: 2, ops })).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
 }
 
 #[test]
