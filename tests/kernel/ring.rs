@@ -4,7 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use gate_userspace::kernel::{Agent, Batch, Flow, KernelError, Mode, Op, SourceKey, Want, unload};
+use gate_userspace::kernel::{
+    Agent, Batch, Flow, GuardedPort, KernelError, Mode, Op, Policy, SourceKey, Want, unload,
+};
 
 use crate::lab::{GATE, GUARDED, Lab, Namespace, OTHER, ip, key, lab, open, wait};
 
@@ -175,6 +177,34 @@ fn unload_without_an_agent_frees_the_port() {
     assert_eq!(lab.host.run(reserved), "\n");
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
     assert!(!lab.pin_dir.exists());
+}
+
+/// Ports that were reserved before gate came stay so.
+#[test]
+fn unload_gives_back_only_what_gate_reserved() {
+    let Some(lab) = lab() else { return };
+    let path = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+    lab.host
+        .run(move || std::fs::write(path, format!("{GATE},9000\n")).unwrap());
+    let reserved = || lab.host.run(move || std::fs::read_to_string(path).unwrap());
+    // The second start finds its own ports reserved already.
+    for _ in 0..2 {
+        let agent = lab.start();
+        assert_eq!(reserved(), "7070,8765,9000\n");
+        wait(agent.stop()).unwrap();
+    }
+    let agent = lab.start();
+    let guard = |port| GuardedPort {
+        port,
+        address: None,
+        policy: Policy::Gate,
+    };
+    wait(agent.ports(vec![guard(OTHER)])).unwrap();
+    assert_eq!(reserved(), "2222,8765,9000\n");
+    wait(agent.stop()).unwrap();
+    let pin_dir = lab.pin_dir.clone();
+    lab.host.run(move || unload(&pin_dir)).unwrap();
+    assert_eq!(reserved(), "8765,9000\n");
 }
 
 #[test]

@@ -26,7 +26,7 @@ use super::ports::Classes;
 use super::status::Audit;
 use super::sync::Sources;
 use super::table::{self, Tables};
-use super::{attach, capability, guard, links, object};
+use super::{attach, capability, guard, links, object, reserve};
 
 pub(super) struct Keeper {
     object: Ebpf,
@@ -147,7 +147,7 @@ impl Keeper {
 
     /// Every link and pin goes.
     pub(super) fn unload(self) -> Result<(), KernelError> {
-        let _ = guard::release(&self.classes.ports());
+        let _ = reserve::release(&self.pins, None);
         self.pins.remove_all().map(drop)
     }
 
@@ -183,7 +183,7 @@ impl Keeper {
     }
 
     fn reserve(&mut self) {
-        match guard::reserve(&self.classes.ports()) {
+        match reserve::reserve(&self.pins, &self.classes.ports()) {
             Ok(()) => self.warnings.remove("reserved"),
             Err(warning) => self.warnings.insert(
                 "reserved",

@@ -291,14 +291,6 @@ impl Tables {
     }
 }
 
-/// The port table as it is pinned, without the object.
-pub(super) fn pinned_port_words(path: &Path) -> Result<Vec<u64>, KernelError> {
-    let map = |cause| fault(name::PORTS, cause);
-    let data = MapData::from_pin(path).map_err(map)?;
-    let ports: Array<MapData, u64> = Map::Array(data).try_into().map_err(map)?;
-    ports.iter().collect::<Result<_, _>>().map_err(map)
-}
-
 /// The layout number in a pinned configuration, 0 where there is none. It is the first word of
 /// every layout; what follows is that layout's own business.
 pub(super) fn pinned_abi(path: &Path) -> Result<u32, KernelError> {

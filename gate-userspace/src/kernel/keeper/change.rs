@@ -6,6 +6,7 @@ use super::super::fault::KernelError;
 use super::super::guard;
 use super::super::message::{Applied, Batch, GuardedPort, Interfaces, Mode, Want};
 use super::super::ports::Classes;
+use super::super::reserve;
 use super::{Keeper, hooks};
 
 impl Keeper {
@@ -58,7 +59,7 @@ impl Keeper {
         guard::write_ports(&mut self.tables, &self.classes)?;
         self.sources.rewrite(&mut self.tables, &self.classes)?;
         self.forget_old_classes()?;
-        let _ = guard::release(&gone);
+        let _ = reserve::release(&self.pins, Some(&gone));
         self.reserve();
         Ok(())
     }
