@@ -112,7 +112,9 @@ pub fn ipv4<R: Reader>(reader: &R, at: usize) -> Result<Packet<V4>, Reason> {
         Reason::Malformed
     } else if low16(head[1]) & FRAGMENT_BITS != 0 {
         Reason::Fragment
-    } else if (low16(head[0]) as usize) < length + 20 {
+    } else if low16(head[0]) != 0 && (low16(head[0]) as usize) < length + 20 {
+        // Zero stands for more than 64 kB in a packet that the stack itself put together (BIG
+        // TCP). From the wire the stack takes no such packet, so nothing is lost by reading on.
         Reason::Malformed
     } else {
         return Ok(tcp(reader, at + length, source, destination));

@@ -27,6 +27,7 @@ mod pcap;
 mod pins;
 mod plan;
 mod ports;
+mod reserve;
 mod preview;
 mod status;
 mod sync;

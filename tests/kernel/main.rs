@@ -11,6 +11,7 @@
 mod capacity;
 mod figures;
 mod frame;
+mod gapless;
 mod grammar;
 mod hotplug;
 mod killed;

@@ -4,7 +4,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use gate_userspace::kernel::{Agent, Batch, Flow, KernelError, Mode, Op, SourceKey, Want, unload};
+use gate_userspace::kernel::{
+    Agent, Batch, Flow, GuardedPort, KernelError, Mode, Op, Policy, SourceKey, Want, unload,
+};
 
 use crate::lab::{GATE, GUARDED, Lab, Namespace, OTHER, ip, key, lab, open, wait};
 
@@ -177,6 +179,34 @@ fn unload_without_an_agent_frees_the_port() {
     assert!(!lab.pin_dir.exists());
 }
 
+/// Ports that were reserved before gate came stay so.
+#[test]
+fn unload_gives_back_only_what_gate_reserved() {
+    let Some(lab) = lab() else { return };
+    let path = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+    lab.host
+        .run(move || std::fs::write(path, format!("{GATE},9000\n")).unwrap());
+    let reserved = || lab.host.run(move || std::fs::read_to_string(path).unwrap());
+    // The second start finds its own ports reserved already.
+    for _ in 0..2 {
+        let agent = lab.start();
+        assert_eq!(reserved(), "7070,8765,9000\n");
+        wait(agent.stop()).unwrap();
+    }
+    let agent = lab.start();
+    let guard = |port| GuardedPort {
+        port,
+        address: None,
+        policy: Policy::Gate,
+    };
+    wait(agent.ports(vec![guard(OTHER)])).unwrap();
+    assert_eq!(reserved(), "2222,8765,9000\n");
+    wait(agent.stop()).unwrap();
+    let pin_dir = lab.pin_dir.clone();
+    lab.host.run(move || unload(&pin_dir)).unwrap();
+    assert_eq!(reserved(), "8765,9000\n");
+}
+
 #[test]
 fn two_agents_exclude_each_other() {
     let Some(lab) = lab() else { return };
@@ -250,6 +280,21 @@ fn closed_shuts_everyone_out_and_opens_again() {
     wait(agent.mode(Mode::Audit)).unwrap();
     assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Connected);
     assert!(wait(agent.status()).unwrap().would_drop["stranger"] > 0);
+}
+
+#[test]
+fn audit_opens_no_port_that_is_shut_to_everyone() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let mut setup = lab.setup();
+    setup.mode = Mode::Audit;
+    let agent = lab.try_start(setup).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+    assert_eq!(connect(&lab.a, "10.0.1.1", GUARDED), Outcome::Silence);
+    assert_eq!(connect(&lab.a, "fd00:1::1", GUARDED), Outcome::Silence);
+    let status = wait(agent.status()).unwrap();
+    assert!(status.counters["guarded"] > 0);
+    assert_eq!(status.would_drop["guarded"], 0);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What outlives the daemon, and what changes around it: leases, guards, tampering, other layouts.
 
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gate_common::entry::{BindKey, Entry, GROUP_MAX};
 use gate_userspace::kernel::{
-    Agent, Batch, GuardedPort, KernelError, Op, Opening, Policy, Probe, SynBudget, Want,
+    Agent, Batch, GuardedPort, KernelError, Op, Opening, Policy, Probe, SynBudget, Want, unload,
 };
 
 use crate::lab::{GATE, GUARDED, OTHER, key, lab, open, wait};
@@ -196,9 +198,8 @@ fn tampering_is_drift_and_is_repaired() {
             .path();
         let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_EXACT4")).unwrap();
         let map = aya::maps::Map::HashMap(data);
-        let mut exact: aya::maps::HashMap<_, u32, gate_common::entry::Entry> =
-            map.try_into().unwrap();
-        let forged = gate_common::entry::Entry {
+        let mut exact: aya::maps::HashMap<_, u32, Entry> = map.try_into().unwrap();
+        let forged = Entry {
             tag: 9,
             ports: 2,
             ..Default::default()
@@ -274,39 +275,102 @@ fn another_layout_guards_until_the_first_sync_and_then_gives_way() {
     assert_eq!(wait(agent.verify()).unwrap().total(), 0);
 }
 
+/// The directory of the only layout there is.
+fn layout(pin_dir: &Path) -> PathBuf {
+    let mut layouts = std::fs::read_dir(pin_dir).unwrap();
+    layouts.next().unwrap().unwrap().path()
+}
+
+/// Makes the pinned layout a newer one than this build knows.
+fn renumber(layout: &Path) {
+    let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_CONFIG")).unwrap();
+    let mut config: aya::maps::Array<_, gate_common::entry::Config> =
+        aya::maps::Map::Array(data).try_into().unwrap();
+    let newer = gate_common::entry::Config {
+        abi: gate_common::entry::ABI + 1,
+        ..config.get(&0, 0).unwrap()
+    };
+    config.set(0, newer, 0).unwrap();
+}
+
+/// Every pin below, links and maps.
+fn pins(pin_dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(pin_dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(pins(&path));
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
+}
+
 #[test]
-fn a_newer_layout_in_the_same_place_is_refused() {
+fn a_newer_layout_is_refused_and_goes_on_guarding() {
+    for name in ["the same", "v0000000000000001"] {
+        let Some(lab) = lab() else { return };
+        let _listeners = listen(&lab);
+        let agent = lab.start();
+        wait(agent.stop()).unwrap();
+        let pin_dir = lab.pin_dir.clone();
+        let before = lab.host.run(move || {
+            let layout = layout(&pin_dir);
+            renumber(&layout);
+            if name != "the same" {
+                std::fs::rename(layout, pin_dir.join(name)).unwrap();
+            }
+            pins(&pin_dir)
+        });
+        let refused = lab.try_start(lab.setup());
+        assert!(
+            matches!(refused, Err(KernelError::Newer { .. })),
+            "{name}: {refused:?}"
+        );
+        let pin_dir = lab.pin_dir.clone();
+        let kept = lab.host.run({
+            let pin_dir = pin_dir.clone();
+            move || unload(&pin_dir)
+        });
+        assert!(
+            matches!(kept, Err(KernelError::Newer { .. })),
+            "{name}: {kept:?}"
+        );
+        assert_eq!(lab.host.run(move || pins(&pin_dir)), before, "{name}");
+        assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    }
+}
+
+#[test]
+fn a_binding_left_behind_with_the_last_number_costs_nobody_his_own() {
     let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
     let agent = lab.start();
     wait(agent.stop()).unwrap();
     let pin_dir = lab.pin_dir.clone();
     lab.host.run(move || {
-        let layout = std::fs::read_dir(pin_dir)
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
-        let data = aya::maps::MapData::from_pin(layout.join("maps/GATE_CONFIG")).unwrap();
-        let mut config: aya::maps::Array<_, gate_common::entry::Config> =
-            aya::maps::Map::Array(data).try_into().unwrap();
-        let value = config.get(&0, 0).unwrap();
-        config
-            .set(
-                0,
-                gate_common::entry::Config {
-                    abi: u32::MAX,
-                    ..value
-                },
-                0,
-            )
-            .unwrap();
+        let data = aya::maps::MapData::from_pin(layout(&pin_dir).join("maps/GATE_BIND")).unwrap();
+        let mut bind: aya::maps::HashMap<_, BindKey, Entry> =
+            aya::maps::Map::HashMap(data).try_into().unwrap();
+        let left = BindKey {
+            link: 9999,
+            group: GROUP_MAX,
+        };
+        bind.insert(left, Entry::default(), 0).unwrap();
     });
-    let refused = lab.try_start(lab.setup());
-    assert!(
-        matches!(refused, Err(KernelError::Newer { .. })),
-        "{refused:?}"
-    );
+    let agent = lab.start();
+    let bound = gate_userspace::kernel::SourceKey {
+        interface: Some("veth1".into()),
+        ..key("10.0.1.2")
+    };
+    let ops = vec![Op::Open(bound.clone(), open(7))];
+    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
+    // Bound no more, it is judged by its address alone.
+    let ops = vec![Op::Shut(bound), Op::Open(key("10.0.1.2"), open(7))];
+    wait(agent.apply(Batch { revision: 2, ops })).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
 }
 
 #[test]

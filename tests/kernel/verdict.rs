@@ -29,6 +29,13 @@ fn v4(from: &str, options: u8, fragment: u16, rest: &[u8]) -> Vec<u8> {
     )
 }
 
+/// As the stack itself puts together more than 64 kB: no total length.
+fn big(from: &str, port: u16) -> Vec<u8> {
+    let mut frame = v4(from, 0, 0, &tcp(port, ACK));
+    frame[16..18].fill(0);
+    frame
+}
+
 fn six(from: &str, kind: u8, count: usize, rest: &[u8]) -> Vec<u8> {
     ethernet(
         &[0x86dd],
@@ -72,6 +79,7 @@ fn denied() -> Vec<Row> {
             "stranger",
         ),
         ("stranger v6", syn("fd00:9::9", HERE6, GATE), "stranger"),
+        ("stranger, over 64 kB", big(STRANGER, GATE), "stranger"),
         (
             "guarded port, stranger",
             syn(STRANGER, HERE, GUARDED),
@@ -216,7 +224,9 @@ fn passed() -> Vec<Row> {
             six(LISTED6, 60, 16, &gate),
             "allowed",
         ),
+        ("listed, over 64 kB", big(LISTED, GATE), "allowed"),
         ("other port", syn(STRANGER, HERE, OTHER), "other_port"),
+        ("other port, over 64 kB", big(STRANGER, OTHER), "other_port"),
         ("other host", syn(STRANGER, "10.0.1.77", GATE), "not_here"),
         ("arp", ethernet(&[0x0806], &[0; 46]), "not_ip"),
         ("udp fragment", udp(HERE), "not_tcp"),

@@ -289,6 +289,35 @@ fn the_socket_lookup_knows_the_host_itself() {
     assert_eq!(decide(&rewritten, &host, Hook::Lookup), Reason::Stranger);
 }
 
+/// A frame from the listed source with this total length in its IPv4 header.
+fn frame(port: u16, total_length: u16) -> Vec<u8> {
+    let mut frame = vec![0xff; 12];
+    frame.extend([0x08, 0, 0x45, 0]);
+    frame.extend(total_length.to_be_bytes());
+    frame.extend([0, 7, 0, 0, 64, 6, 0, 0, 10, 0, 0, 5, 10, 9, 0, 1]);
+    frame.extend(40000u16.to_be_bytes());
+    frame.extend(port.to_be_bytes());
+    frame.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+    frame
+}
+
+#[test]
+fn a_packet_too_big_for_its_length_field_is_judged_by_its_port() {
+    let host = host();
+    for (port, length, reason) in [
+        (SHUT_PORT, 0, Reason::Guarded),
+        (LISTED_PORT, 0, Reason::Unlisted),
+        (GATE_PORT, 0, Reason::Allowed),
+        (22, 0, Reason::OtherPort),
+        (GATE_PORT, 39, Reason::Malformed),
+        (22, 1, Reason::Malformed),
+        (GATE_PORT, 40, Reason::Allowed),
+    ] {
+        let verdict = judge(&Slice(&frame(port, length)), &host);
+        assert_eq!(verdict, reason, "{port} {length}");
+    }
+}
+
 #[test]
 fn every_byte_string_is_judged() {
     let host = host();

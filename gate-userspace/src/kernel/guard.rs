@@ -1,17 +1,14 @@
-//! Writes which ports and addresses are guarded: the port table, the local addresses, the sysctl.
+//! Writes which ports and addresses are guarded: the port table and the local addresses.
 //!
-//! Addresses are written before ports, and a port that is no longer guarded goes first: at every
-//! step what is guarded is guarded everywhere it should be.
+//! Addresses are written before ports, and new ports before old ones go: at every step what is
+//! guarded is guarded everywhere it should be.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
 
 use gate_common::address::V6;
-use gate_common::entry::{Near6, PORTS_PER_WORD};
+use gate_common::entry::{Config, Near6, PORTS_PER_WORD};
 use gate_common::filter::{near, near_slot, near_slot6};
-use gate_common::name;
 use ipnet::IpNet;
 
 use super::fault::KernelError;
@@ -21,24 +18,20 @@ use super::plan::{Step, plan};
 use super::ports::Classes;
 use super::table::{Tables, WriteError};
 
-const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
-
-/// Ports by class number, as the pinned table has them.
-pub(super) fn pinned_ports(tables: &Tables) -> Result<BTreeMap<u32, BTreeSet<u16>>, KernelError> {
-    Ok(by_class(tables.port_words()?))
-}
-
-/// Ports that the pinned table guards, read without loading anything.
-pub(super) fn pinned_port_list(maps: &Path) -> Result<BTreeSet<u16>, KernelError> {
-    let words = super::table::pinned_port_words(&maps.join(name::PORTS))?;
-    Ok(by_class(words).into_values().flatten().collect())
+/// The guards that the pinned tables hold.
+pub(super) fn pinned(tables: &Tables, config: Config) -> Result<Classes, KernelError> {
+    let ports = by_class(tables.port_words()?);
+    let local = tables.local()?;
+    Ok(Classes::pinned(ports, config.anywhere, config.shut, &local))
 }
 
 fn by_class(words: Vec<u64>) -> BTreeMap<u32, BTreeSet<u16>> {
     let mut classes: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();
     for (index, word) in (0u16..).zip(words) {
         // A port's byte lies at a shift of its word, so little-endian order is the order of shifts.
-        for (offset, class) in (0u16..).zip(word.to_le_bytes()) {
+        for (offset, byte) in (0u16..).zip(word.to_le_bytes()) {
+            // As the programs read it.
+            let class = byte & 31;
             if class != 0 {
                 let port = index * PORTS_PER_WORD + offset;
                 classes.entry(u32::from(class)).or_default().insert(port);
@@ -62,14 +55,17 @@ pub(super) fn write_ports(tables: &mut Tables, classes: &Classes) -> Result<usiz
         .zip(tables.port_words()?)
         .filter(|(_, word)| *word != 0)
         .collect();
-    let steps = plan(&want, &have);
-    for step in &steps {
+    let (gone, new): (Vec<_>, Vec<_>) = plan(&want, &have)
+        .into_iter()
+        .partition(|step| matches!(step, Step::Remove(_)));
+    let count = gone.len() + new.len();
+    for step in new.into_iter().chain(gone) {
         match step {
-            Step::Remove(index) => tables.write_ports(*index, 0)?,
-            Step::Upsert(index, word) => tables.write_ports(*index, *word)?,
+            Step::Upsert(index, word) => tables.write_ports(index, word)?,
+            Step::Remove(index) => tables.write_ports(index, 0)?,
         }
     }
-    Ok(steps.len())
+    Ok(count)
 }
 
 /// Brings the local addresses to this truth; says how many differed.
@@ -159,72 +155,4 @@ fn write_near(tables: &mut Tables, local: &BTreeMap<IpNet, u32>) -> Result<(), K
         }
     }
     Ok(())
-}
-
-/// Keeps the guarded ports out of the ephemeral range: replies to a connection that the host
-/// itself opened from such a port would be dropped. `Err` is a warning, not a failure.
-pub(super) fn reserve(ports: &BTreeSet<u16>) -> Result<(), String> {
-    change_reserved(|reserved| reserved.extend(ports.iter().copied()))
-}
-
-/// Takes the ports back out of the reserved ones.
-pub(super) fn release(ports: &BTreeSet<u16>) -> Result<(), String> {
-    change_reserved(|reserved| reserved.retain(|port| !ports.contains(port)))
-}
-
-fn change_reserved(change: impl FnOnce(&mut BTreeSet<u16>)) -> Result<(), String> {
-    let old = fs::read_to_string(RESERVED).map_err(|error| format!("{RESERVED}: {error}"))?;
-    let before = parse(&old);
-    let mut after = before.clone();
-    change(&mut after);
-    if after == before {
-        return Ok(());
-    }
-    fs::write(RESERVED, format(&after)).map_err(|error| format!("{RESERVED}: {error}"))
-}
-
-fn parse(text: &str) -> BTreeSet<u16> {
-    text.trim()
-        .split(',')
-        .filter_map(|part| {
-            let (from, to) = part.split_once('-').unwrap_or((part, part));
-            Some(from.trim().parse::<u16>().ok()?..=to.trim().parse::<u16>().ok()?)
-        })
-        .flatten()
-        .collect()
-}
-
-fn format(ports: &BTreeSet<u16>) -> String {
-    let mut ranges: Vec<(u16, u16)> = Vec::new();
-    for port in ports {
-        match ranges.last_mut() {
-            Some((_, to)) if *to + 1 == *port => *to = *port,
-            _ => ranges.push((*port, *port)),
-        }
-    }
-    let text: Vec<String> = ranges
-        .into_iter()
-        .map(|(from, to)| {
-            if from == to {
-                from.to_string()
-            } else {
-                format!("{from}-{to}")
-            }
-        })
-        .collect();
-    // An empty write changes nothing; a newline clears the list.
-    format!("{}\n", text.join(","))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reserved_ports_are_read_and_written_as_ranges() {
-        let ports = parse("80,443,8000-8003\n");
-        assert_eq!(ports.len(), 6);
-        assert_eq!(format(&ports), "80,443,8000-8003\n");
-        assert_eq!(format(&parse("\n")), "\n");
-    }
 }

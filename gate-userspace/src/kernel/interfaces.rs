@@ -125,18 +125,8 @@ const UPLINK: &[Hook] = &[Hook::Xdp, Hook::Tcx, Hook::Generic];
 
 /// By the operator's list, else by what costs least where.
 pub(super) fn choose(interface: &Interface, wanted: &Interfaces, all: &[Interface]) -> Choice {
-    let hook = match wanted {
-        Interfaces::None => return Choice::Skipped,
-        Interfaces::Auto => None,
-        Interfaces::List(rules) => {
-            match rules
-                .iter()
-                .find(|rule| matches(&rule.pattern, &interface.name))
-            {
-                None => return Choice::Skipped,
-                Some(rule) => rule.hook,
-            }
-        }
+    let Some(hook) = asked_for(interface, wanted) else {
+        return Choice::Skipped;
     };
     if !interface.ethernet {
         return Choice::Covered {
@@ -156,8 +146,14 @@ pub(super) fn choose(interface: &Interface, wanted: &Interfaces, all: &[Interfac
             ladder: &[Hook::Generic],
             reason: "chosen",
         },
-        None if interface.kind == Kind::Bridge => Choice::Covered {
-            reason: "its ports are guarded one by one",
+        None if interface.kind == Kind::Bridge && ports_are_guarded(interface, wanted, all) => {
+            Choice::Covered {
+                reason: "its ports are guarded one by one",
+            }
+        }
+        None if interface.kind == Kind::Bridge => Choice::Attach {
+            ladder: SANDBOX,
+            reason: "bridge with ports that are left out",
         },
         None if is_bridge_port(interface, all) => Choice::Attach {
             ladder: SANDBOX,
@@ -178,6 +174,28 @@ pub(super) fn choose(interface: &Interface, wanted: &Interfaces, all: &[Interfac
             },
         },
     }
+}
+
+/// The hook that the operator named for it, if any; `None`: it is left out.
+#[expect(
+    clippy::option_option,
+    reason = "left out is not the same as left to us"
+)]
+fn asked_for(interface: &Interface, wanted: &Interfaces) -> Option<Option<Hook>> {
+    match wanted {
+        Interfaces::None => None,
+        Interfaces::Auto => Some(None),
+        Interfaces::List(rules) => rules
+            .iter()
+            .find(|rule| matches(&rule.pattern, &interface.name))
+            .map(|rule| rule.hook),
+    }
+}
+
+fn ports_are_guarded(bridge: &Interface, wanted: &Interfaces, all: &[Interface]) -> bool {
+    all.iter()
+        .filter(|port| port.master == Some(bridge.index))
+        .all(|port| port.ethernet && asked_for(port, wanted).is_some())
 }
 
 fn is_bridge_port(interface: &Interface, all: &[Interface]) -> bool {
@@ -245,6 +263,42 @@ mod tests {
             let choice = choose(&given, &Interfaces::Auto, &all);
             assert_eq!(first(&choice), hook, "{given:?}");
             assert_ne!(choice, Choice::Skipped, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_bridge_is_covered_only_by_guarded_ports() {
+        let bridge = Interface {
+            index: 3,
+            name: "br0".into(),
+            ..interface(Kind::Bridge)
+        };
+        let port = Interface {
+            master: Some(3),
+            ..interface(Kind::Sandbox)
+        };
+        let other = Interface {
+            index: 8,
+            name: "tap8".into(),
+            ..port.clone()
+        };
+        let all = [bridge.clone(), port, other];
+        let list = |patterns: &[&str]| {
+            let rule = |pattern: &&str| InterfaceRule {
+                pattern: (*pattern).into(),
+                hook: None,
+            };
+            Interfaces::List(patterns.iter().map(rule).collect())
+        };
+        for (wanted, hook) in [
+            (list(&["br0"]), Some(Hook::Tcx)),
+            (list(&["br0", "veth7"]), Some(Hook::Tcx)),
+            (list(&["br0", "veth*", "tap*"]), None),
+            (Interfaces::Auto, None),
+        ] {
+            let choice = choose(&bridge, &wanted, &all);
+            assert_eq!(first(&choice), hook, "{wanted:?}");
+            assert_ne!(choice, Choice::Skipped, "{wanted:?}");
         }
     }
 

@@ -26,7 +26,7 @@ use super::ports::Classes;
 use super::status::Audit;
 use super::sync::Sources;
 use super::table::{self, Tables};
-use super::{attach, capability, guard, links, object};
+use super::{attach, capability, guard, links, object, reserve};
 
 pub(super) struct Keeper {
     object: Ebpf,
@@ -34,6 +34,8 @@ pub(super) struct Keeper {
     pins: Pins,
     setup: Setup,
     classes: Classes,
+    /// What the masks hold: `classes`, and those of before for as long as a port may be of them.
+    masked: Classes,
     local: Local,
     sources: Sources,
     /// By interface index.
@@ -73,23 +75,18 @@ impl Keeper {
             let mut object = object::load(&pins.maps())?;
             let tables = Tables::take(&mut object)?;
             let config = tables.config()?;
-            if config.abi > ABI {
-                return Err(KernelError::Newer {
-                    found: config.abi,
-                    known: ABI,
-                });
-            }
             let seed = if config.seed == 0 {
                 random()
             } else {
                 config.seed
             };
             let sources = Sources::adopt(&tables, seed)?;
-            let taken = guard::pinned_ports(&tables)?;
-            let classes = Classes::assign(&setup.ports, &taken)?;
+            let before = guard::pinned(&tables, config)?;
+            let classes = Classes::assign(&setup.ports, &before.by_number())?;
+            let classes = (before.beside(&classes), classes);
             Ok((object, tables, config.revision, seed, sources, classes))
         })();
-        let (object, tables, revision, seed, sources, classes) = match loaded {
+        let (object, tables, revision, seed, sources, (masked, classes)) = match loaded {
             Ok(loaded) => loaded,
             Err(fault) => return Err((fault, Some(pins))),
         };
@@ -99,6 +96,7 @@ impl Keeper {
             pins,
             setup,
             classes,
+            masked,
             local: Local::default(),
             sources,
             held: BTreeMap::new(),
@@ -118,9 +116,12 @@ impl Keeper {
     }
 
     fn stand_up(&mut self) -> Result<(), KernelError> {
-        self.write_config()?;
+        // Brings its own masks along: a configuration that knows no address yet would open those
+        // that pinned tables guard.
         self.refresh_local()?;
+        self.write_config()?;
         guard::write_ports(&mut self.tables, &self.classes)?;
+        self.forget_old_classes()?;
         self.reserve();
         self.waiting = !self.pins.foreign_links()?.is_empty();
         if self.waiting {
@@ -146,7 +147,7 @@ impl Keeper {
 
     /// Every link and pin goes.
     pub(super) fn unload(self) -> Result<(), KernelError> {
-        let _ = guard::release(&self.classes.ports());
+        let _ = reserve::release(&self.pins, None);
         self.pins.remove_all().map(drop)
     }
 
@@ -171,11 +172,18 @@ impl Keeper {
             self.local = local;
             self.write_config()?;
         }
-        guard::write_local(&mut self.tables, &self.classes, &self.local).map(drop)
+        guard::write_local(&mut self.tables, &self.masked, &self.local).map(drop)
+    }
+
+    /// No port is of the former classes any more, so the masks need not hold them.
+    fn forget_old_classes(&mut self) -> Result<(), KernelError> {
+        self.masked = self.classes.clone();
+        self.write_config()?;
+        guard::write_local(&mut self.tables, &self.masked, &self.local).map(drop)
     }
 
     fn reserve(&mut self) {
-        match guard::reserve(&self.classes.ports()) {
+        match reserve::reserve(&self.pins, &self.classes.ports()) {
             Ok(()) => self.warnings.remove("reserved"),
             Err(warning) => self.warnings.insert(
                 "reserved",
@@ -197,8 +205,8 @@ impl Keeper {
                 | flag(nets6, NETS6)
                 | flag(localnets(false), LOCALNETS4)
                 | flag(localnets(true), LOCALNETS6),
-            anywhere: self.classes.anywhere(),
-            shut: self.classes.shut(),
+            anywhere: self.masked.anywhere(),
+            shut: self.masked.shut(),
             syn_refill: per_tick(rate),
             syn_burst: burst.saturating_mul(1024),
             event_budget: self.setup.event_budget,

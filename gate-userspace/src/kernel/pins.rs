@@ -3,6 +3,7 @@
 //! One directory per layout (`v<hash>`), so that another layout is filled beside the old one. The
 //! lock is on the directory itself and dies with the process, unlike the pins.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,11 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
+use gate_common::entry::ABI;
+use gate_common::name;
+
 use super::fault::KernelError;
+use super::table;
 
 /// The pins of one layout, held against other daemons.
 #[derive(Debug)]
@@ -21,6 +26,7 @@ pub(super) struct Pins {
 }
 
 impl Pins {
+    /// Refuses a directory that holds a newer layout, before anything is made or removed in it.
     pub(super) fn open(root: &Path) -> Result<Self, KernelError> {
         let on_bpffs =
             |path: &Path| statfs(path).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC);
@@ -40,6 +46,12 @@ impl Pins {
                 path: root.to_owned(),
             }
         })?;
+        for layout in children(root)? {
+            let found = table::pinned_abi(&layout.join("maps").join(name::CONFIG))?;
+            if found > ABI {
+                return Err(KernelError::Newer { found, known: ABI });
+            }
+        }
         let own = root.join(directory_name());
         let pins = Self {
             root: root.to_owned(),
@@ -60,6 +72,38 @@ impl Pins {
         self.own.join("links")
     }
 
+    fn notes(&self) -> PathBuf {
+        self.own.join("reserved")
+    }
+
+    /// Ports that gate itself added to the reserved ones, under whatever layout.
+    pub(super) fn reserved(&self) -> Result<BTreeSet<u16>, KernelError> {
+        let mut ports = BTreeSet::new();
+        for layout in children(&self.root)? {
+            for note in children(&layout.join("reserved"))? {
+                let name = note.file_name().and_then(|name| name.to_str());
+                ports.extend(name.and_then(|name| name.parse::<u16>().ok()));
+            }
+        }
+        Ok(ports)
+    }
+
+    /// A directory a port: a bpffs holds no other files than pins.
+    pub(super) fn note_reserved(&self, ports: &BTreeSet<u16>) -> Result<(), KernelError> {
+        ports
+            .iter()
+            .try_for_each(|port| make(&self.notes().join(port.to_string())))
+    }
+
+    pub(super) fn forget_reserved(&self, ports: &BTreeSet<u16>) -> Result<(), KernelError> {
+        for layout in children(&self.root)? {
+            for port in ports {
+                remove_tree(&layout.join("reserved").join(port.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Links of other layouts, which this build takes over or removes.
     pub(super) fn foreign_links(&self) -> Result<Vec<PathBuf>, KernelError> {
         let mut found = Vec::new();
@@ -74,6 +118,7 @@ impl Pins {
     /// Removes directories of other layouts, once nothing of theirs is attached.
     pub(super) fn remove_foreign(&self) -> Result<usize, KernelError> {
         let mut removed = 0;
+        self.note_reserved(&self.reserved()?)?;
         for directory in children(&self.root)? {
             if directory != self.own {
                 removed += remove_tree(&directory)?;

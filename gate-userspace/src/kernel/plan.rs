@@ -66,13 +66,19 @@ impl Surroundings<'_> {
         else {
             return Picture::default();
         };
+        // A group that is on its way back must not stay in the entry.
+        let group = if source.bound.is_empty() {
+            0
+        } else {
+            source.group
+        };
         let (ports, until) = self.reach(source.anywhere.iter());
         let (reach, reach_until) = self.reach(source.anywhere.iter().chain(source.bound.values()));
         let entry = Entry {
             tag: first.client,
             until,
             ports,
-            shape: Entry::shape(prefix, source.anywhere.is_none(), source.group),
+            shape: Entry::shape(prefix, source.anywhere.is_none(), group),
             reach,
             reach_until,
         };
@@ -90,13 +96,7 @@ impl Surroundings<'_> {
                     reach_until: until,
                     ..entry
                 };
-                Some((
-                    BindKey {
-                        link,
-                        group: source.group,
-                    },
-                    bound,
-                ))
+                Some((BindKey { link, group }, bound))
             })
             .collect();
         Picture {

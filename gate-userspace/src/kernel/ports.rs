@@ -4,8 +4,11 @@
 //! meaning: it is used again only for exactly the ports it stood for, so that no restart and no
 //! reload ever lets an old bit open a new port.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::fault::KernelError;
 use super::message::{GuardedPort, Opening, Policy};
@@ -76,8 +79,65 @@ impl Classes {
         Ok(Self(classes))
     }
 
+    /// The guards that pinned tables hold. Who may pass them is for the entries to say, so of the
+    /// policy only `shut` is known.
+    pub(super) fn pinned(
+        ports: BTreeMap<u32, BTreeSet<u16>>,
+        anywhere: u32,
+        shut: u32,
+        local: &[(IpNet, u32)],
+    ) -> Self {
+        let class = |(number, ports): (u32, BTreeSet<u16>)| {
+            let has = |mask: u32| mask & (1 << number) != 0;
+            let policy = if has(shut) {
+                Policy::Shut
+            } else {
+                Policy::Gate
+            };
+            let addresses = (!has(anywhere)).then(|| {
+                local
+                    .iter()
+                    .filter(|(net, mask)| net.prefix_len() == net.max_prefix_len() && has(*mask))
+                    .map(|(net, _)| net.addr())
+                    .collect()
+            });
+            let class = Class {
+                policy,
+                addresses,
+                ports,
+            };
+            (number, class)
+        };
+        Self(ports.into_iter().map(class).collect())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Class)> {
         self.0.iter().map(|(number, class)| (*number, class))
+    }
+
+    /// Both at once, for a moment in which some ports are still of the one: every guard of either
+    /// holds. A number that both have names the same ports.
+    pub(super) fn beside(&self, other: &Self) -> Self {
+        let mut both = self.0.clone();
+        for (number, class) in other.iter() {
+            match both.entry(number) {
+                Entry::Vacant(room) => {
+                    room.insert(class.clone());
+                }
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
+                    known.ports.extend(&class.ports);
+                    known.addresses = match (known.addresses.take(), &class.addresses) {
+                        (Some(here), Some(there)) => Some(&here | there),
+                        (None, _) | (_, None) => None,
+                    };
+                    if class.policy == Policy::Shut {
+                        known.policy = Policy::Shut;
+                    }
+                }
+            }
+        }
+        Self(both)
     }
 
     pub(super) fn by_number(&self) -> BTreeMap<u32, BTreeSet<u16>> {
@@ -180,6 +240,42 @@ mod tests {
             matches!(result, Err(KernelError::PortConflict(80))),
             "{result:?}"
         );
+    }
+
+    #[test]
+    fn two_sets_beside_each_other_hold_every_guard_of_either() {
+        let here: IpAddr = "10.0.0.1".parse().unwrap();
+        let only_here = |port, policy| GuardedPort {
+            address: Some(here),
+            ..guard(port, policy)
+        };
+        let old = [guard(80, Policy::Gate), only_here(90, Policy::Gate)];
+        let old = Classes::assign(&old, &BTreeMap::new()).unwrap();
+        let new = [
+            guard(80, Policy::Gate),
+            guard(81, Policy::Gate),
+            guard(90, Policy::Shut),
+        ];
+        let new = Classes::assign(&new, &old.by_number()).unwrap();
+        for both in [old.beside(&new), new.beside(&old)] {
+            assert_eq!(both.anywhere(), old.anywhere() | new.anywhere());
+            assert_eq!(both.at(here), old.at(here) | new.at(here));
+            assert_eq!(both.shut(), new.shut());
+            assert_eq!(both.ports(), new.ports());
+        }
+    }
+
+    #[test]
+    fn pinned_guards_hold_where_the_tables_say() {
+        let here: IpAddr = "10.0.0.1".parse().unwrap();
+        let ports = BTreeMap::from([(1, BTreeSet::from([80])), (4, BTreeSet::from([90]))]);
+        let net = "10.0.0.0/24".parse().unwrap();
+        let local = [(IpNet::from(here), 0b1_0010), (net, 0b1_0010)];
+        let classes = Classes::pinned(ports.clone(), 0b10, 0b1_0000, &local);
+        assert_eq!((classes.anywhere(), classes.shut()), (0b10, 0b1_0000));
+        assert_eq!(classes.at(here), 0b1_0010);
+        assert_eq!(classes.at("10.0.0.2".parse().unwrap()), 0b10);
+        assert_eq!(classes.by_number(), ports);
     }
 
     #[test]

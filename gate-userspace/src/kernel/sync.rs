@@ -3,6 +3,7 @@
 //! Opening: filter bit, bindings, then the entry. Shutting: the entry, bindings, then the bit. A
 //! source that does not fit stays shut and is named; the others go on. Nothing is ever evicted.
 
+mod groups;
 mod host;
 mod repair;
 
@@ -11,8 +12,10 @@ use std::net::IpAddr;
 
 use gate_common::address::{V4, V6};
 use gate_common::entry::{BindKey, Entry};
+use gate_common::name as table_name;
 use ipnet::IpNet;
 
+use self::groups::Groups;
 use super::clock::Clock;
 use super::fault::KernelError;
 use super::filter::{Filter, Word};
@@ -33,7 +36,7 @@ pub(super) struct Sources {
     filter: Filter,
     /// Entries in the IPv4 and in the IPv6 trie.
     nets: [usize; 2],
-    next_group: u32,
+    groups: Groups,
     clock: Clock,
 }
 
@@ -48,17 +51,17 @@ impl Sources {
             links: BTreeMap::new(),
             filter: Filter::new(seed),
             nets: [0; 2],
-            next_group: 1,
+            groups: Groups::new(),
             clock: Clock::read(),
         };
         for (net, entry) in tables.entries()? {
             sources.count(net, true);
             sources.strays.insert(net);
             // A number in use may still name somebody else's bindings.
-            sources.next_group = sources.next_group.max(entry.group() + 1);
+            sources.groups.mark(entry.group());
         }
         for (key, _) in tables.binds()? {
-            sources.next_group = sources.next_group.max(key.group + 1);
+            sources.groups.mark(key.group);
         }
         Ok(sources)
     }
@@ -195,13 +198,31 @@ impl Sources {
                 ..Applied::default()
             });
         }
-        self.put(net, key.interface.as_deref(), opening);
+        let interface = key.interface.as_deref();
+        if interface.is_some() && opening.is_some() {
+            self.number(net)
+                .map_err(|full| name(full, net, interface))?;
+        }
+        self.put(net, interface, opening);
         self.write(tables, classes, net).map_err(|fault| {
             // Fail closed: the source that did not fit goes, what it was part of stays.
-            self.put(net, key.interface.as_deref(), None);
+            self.put(net, interface, None);
             let _ = self.write(tables, classes, net);
-            name(fault, net, key.interface.as_deref())
+            name(fault, net, interface)
         })
+    }
+
+    /// Sees to it that a source which is to be bound has a group.
+    fn number(&mut self, net: IpNet) -> Result<(), WriteError> {
+        if self.all.get(&net).is_some_and(|source| source.group != 0) {
+            return Ok(());
+        }
+        let group = self
+            .groups
+            .take()
+            .ok_or(WriteError::Full(table_name::BIND))?;
+        self.all.entry(net).or_default().group = group;
+        Ok(())
     }
 
     fn put(&mut self, net: IpNet, interface: Option<&str>, opening: Option<Opening>) {
@@ -214,10 +235,6 @@ impl Sources {
         if let Some(opening) = opening {
             source.bound.insert(interface.to_owned(), opening);
             nets.insert(net);
-            if source.group == 0 {
-                source.group = self.next_group;
-                self.next_group += 1;
-            }
         } else {
             source.bound.remove(interface);
             nets.remove(&net);
@@ -257,6 +274,7 @@ impl Sources {
             if counted {
                 self.uncount(tables, net).map_err(WriteError::Kernel)?;
             }
+            self.unnumber(net);
             self.remember(net, None);
             return Ok(applied);
         };
@@ -274,9 +292,19 @@ impl Sources {
         for key in stale {
             tables.erase_bind(key).map_err(WriteError::Kernel)?;
         }
+        self.unnumber(net);
         applied.written += usize::from(had != Some(entry));
         self.remember(net, Some(entry));
         Ok(applied)
+    }
+
+    /// The kernel holds no binding of a source that is bound nowhere: its group is free again.
+    fn unnumber(&mut self, net: IpNet) {
+        if let Some(source) = self.all.get_mut(&net)
+            && source.bound.is_empty()
+        {
+            self.groups.give_back(std::mem::take(&mut source.group));
+        }
     }
 
     fn remember(&mut self, net: IpNet, entry: Option<Entry>) {

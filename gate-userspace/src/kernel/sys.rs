@@ -1,5 +1,6 @@
 //! The `bpf(2)` commands that aya does not offer for every kind of object: open and pin as plain
-//! descriptors, update any link, test-run any program.
+//! descriptors, update any link, test-run any program, read a map of
+//! unknown shape.
 //!
 //! Every structure below is the head of the kernel's `union bpf_attr` for its command.
 #![expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
@@ -10,11 +11,21 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+const MAP_LOOKUP: libc::c_int = 1;
 const OBJ_PIN: libc::c_int = 6;
 const OBJ_GET: libc::c_int = 7;
 const PROG_TEST_RUN: libc::c_int = 10;
 const LINK_UPDATE: libc::c_int = 29;
 const LINK_DETACH: libc::c_int = 34;
+
+#[repr(C)]
+struct Lookup {
+    map: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
 
 #[repr(C)]
 #[derive(Default)]
@@ -57,6 +68,25 @@ struct TestRun {
     cpu: u32,
     batch: u32,
     pad: u32,
+}
+
+/// Element 0 of an array map, whatever its values are; `size` is what the kernel says of them.
+pub(super) fn first_value(map: BorrowedFd<'_>, size: u32) -> io::Result<Vec<u8>> {
+    // The kernel writes whole words.
+    let size = usize::try_from(size)
+        .map_err(io::Error::other)?
+        .next_multiple_of(8);
+    let mut value = vec![0u8; size];
+    let key = 0u32;
+    let mut attr = Lookup {
+        map: number(map),
+        pad: 0,
+        key: std::ptr::from_ref(&key) as u64,
+        value: value.as_mut_ptr() as u64,
+        flags: 0,
+    };
+    bpf(MAP_LOOKUP, &mut attr)?;
+    Ok(value)
 }
 
 /// Opens a pinned object.

@@ -9,6 +9,7 @@ mod place;
 
 use std::borrow::Borrow;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use aya::maps::lpm_trie::LpmTrie;
@@ -23,6 +24,7 @@ use self::outcome::{fault, found, gone, refused};
 use self::place::{Place, net, place};
 use super::fault::KernelError;
 use super::filter::Word;
+use super::sys;
 
 type Hash<K, V> = HashMap<MapData, K, V>;
 
@@ -289,12 +291,22 @@ impl Tables {
     }
 }
 
-/// The port table as it is pinned, without the object.
-pub(super) fn pinned_port_words(path: &Path) -> Result<Vec<u64>, KernelError> {
-    let map = |cause| fault(name::PORTS, cause);
+/// The layout number in a pinned configuration, 0 where there is none. It is the first word of
+/// every layout; what follows is that layout's own business.
+pub(super) fn pinned_abi(path: &Path) -> Result<u32, KernelError> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let map = |cause| fault(name::CONFIG, cause);
     let data = MapData::from_pin(path).map_err(map)?;
-    let ports: Array<MapData, u64> = Map::Array(data).try_into().map_err(map)?;
-    ports.iter().collect::<Result<_, _>>().map_err(map)
+    let size = data.info().map_err(map)?.value_size();
+    let value = sys::first_value(data.fd().as_fd(), size).map_err(|cause| KernelError::Pin {
+        path: path.to_owned(),
+        cause: Box::new(cause),
+    })?;
+    Ok(value
+        .first_chunk()
+        .map_or(0, |word| u32::from_ne_bytes(*word)))
 }
 
 /// The ring is read by its own owner.

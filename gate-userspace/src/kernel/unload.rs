@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::fault::KernelError;
-use super::guard;
 use super::pins::Pins;
+use super::reserve;
 
 /// What went.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,10 +20,8 @@ pub fn unload(pin_dir: &Path) -> Result<Unloaded, KernelError> {
         return Ok(Unloaded { pins: Vec::new() });
     }
     let pins = Pins::open(pin_dir)?;
-    // Maps that cannot be read have no ports to give back; the links go all the same.
-    if let Ok(ports) = guard::pinned_port_list(&pins.maps()) {
-        let _ = guard::release(&ports);
-    }
+    // A port that stays reserved harms nobody; the links go all the same.
+    let _ = reserve::release(&pins, None);
     Ok(Unloaded {
         pins: pins.remove_all()?,
     })

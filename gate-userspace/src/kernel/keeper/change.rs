@@ -6,6 +6,7 @@ use super::super::fault::KernelError;
 use super::super::guard;
 use super::super::message::{Applied, Batch, GuardedPort, Interfaces, Mode, Want};
 use super::super::ports::Classes;
+use super::super::reserve;
 use super::{Keeper, hooks};
 
 impl Keeper {
@@ -39,22 +40,26 @@ impl Keeper {
         &mut self,
         ports: Vec<GuardedPort>,
     ) -> Result<(), KernelError> {
-        let classes = Classes::assign(&ports, &self.classes.by_number())?;
+        // A number is taken as long as the masks know it: an earlier change may have ended half way.
+        let classes = Classes::assign(&ports, &self.masked.by_number())?;
         let gone: BTreeSet<u16> = self
             .classes
             .ports()
             .difference(&classes.ports())
             .copied()
             .collect();
+        self.masked = self.masked.beside(&classes);
         self.classes = classes;
         self.setup.ports = ports;
-        // Masks first: until then the new class holds nowhere; entries last: a bit that they do
-        // not have yet only keeps a port shut.
+        // Masks first, of the old classes and the new ones: until the port table is written each
+        // port is of either. Entries after the ports: a bit that they do not have yet only keeps a
+        // port shut.
         self.write_config()?;
-        guard::write_local(&mut self.tables, &self.classes, &self.local)?;
+        guard::write_local(&mut self.tables, &self.masked, &self.local)?;
         guard::write_ports(&mut self.tables, &self.classes)?;
         self.sources.rewrite(&mut self.tables, &self.classes)?;
-        let _ = guard::release(&gone);
+        self.forget_old_classes()?;
+        let _ = reserve::release(&self.pins, Some(&gone));
         self.reserve();
         Ok(())
     }

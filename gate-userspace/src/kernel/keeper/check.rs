@@ -32,9 +32,9 @@ impl Keeper {
         let links = self.reconcile_links()?;
         let mut audit = self.sources.repair(&mut self.tables, &self.classes)?;
         audit.ports = guard::write_ports(&mut self.tables, &self.classes)?;
-        audit.addresses = guard::write_local(&mut self.tables, &self.classes, &self.local)?;
+        audit.addresses = guard::write_local(&mut self.tables, &self.masked, &self.local)?;
         audit.links = links;
-        self.write_config()?;
+        self.forget_old_classes()?;
         self.last_audit = audit;
         self.repairs += audit.total() as u64;
         Ok(audit)

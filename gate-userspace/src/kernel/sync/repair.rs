@@ -95,6 +95,9 @@ impl Sources {
                 }
             }
         }
+        // Whatever bindings a former daemon left are gone.
+        self.groups
+            .keep(self.all.values().map(|source| source.group));
         Ok(audit)
     }
 
