@@ -15,3 +15,7 @@ mod direct;
 mod openai;
 
 mod anthropic;
+
+mod training;
+
+mod verifiers;

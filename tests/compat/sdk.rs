@@ -28,13 +28,21 @@ pub(crate) async fn sandboxed(script: &str, address: Address) -> Option<(Sdk, Sa
     if !need::root() {
         return None;
     }
-    let python = venv::python()?;
+    let python = venv::python(venv::SDKS)?;
     let sandbox = Sandbox::open(address).await;
     let environment = sandbox.environment().await;
     Some((
         Sdk::start(&python, script, &sandbox.place, &environment),
         sandbox,
     ))
+}
+
+/// The variables of a process, by name.
+pub(crate) fn environment<const N: usize>(
+    variables: [(&str, String); N],
+) -> BTreeMap<String, String> {
+    let owned = variables.map(|(name, value)| (name.to_owned(), value));
+    owned.into_iter().collect()
 }
 
 impl Sdk {
