@@ -19,3 +19,5 @@ mod anthropic;
 mod training;
 
 mod verifiers;
+
+mod eval;

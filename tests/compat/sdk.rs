@@ -37,6 +37,18 @@ pub(crate) async fn sandboxed(script: &str, address: Address) -> Option<(Sdk, Sa
     ))
 }
 
+impl Sandbox {
+    /// `script` in this sandbox, given `token` for its key.
+    pub(crate) async fn sdk(&self, script: &str, token: &str) -> Sdk {
+        let python = venv::python(venv::SDKS).expect("another one runs already");
+        let mut given = self.environment().await;
+        for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"] {
+            given.insert(name.to_owned(), token.to_owned());
+        }
+        Sdk::start(&python, script, &self.place, &given)
+    }
+}
+
 /// The variables of a process, by name.
 pub(crate) fn environment<const N: usize>(
     variables: [(&str, String); N],

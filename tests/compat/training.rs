@@ -27,12 +27,17 @@ pub(crate) const ELSEWHERE: &str = "10.78.0.3/32";
 const GATE: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 78, 0, 1), 8765);
 const SERVER_PORT: u16 = 9800;
 
-/// Fields drop top to bottom: the gate ends first.
-pub(crate) struct Training {
+/// Where a trainer works. Fields drop top to bottom: the gate ends first.
+pub(crate) struct Scene {
     pub(crate) gated: Gated,
-    pub(crate) server: Sdk,
     pub(crate) provider: Upstream,
     pub(crate) place: Namespace,
+}
+
+/// A scene whose server is running.
+pub(crate) struct Training {
+    pub(crate) scene: Scene,
+    server: Sdk,
 }
 
 /// A rollout as both sides know it.
@@ -44,13 +49,9 @@ pub(crate) struct Rollout {
     pub(crate) server_secrets: [String; 2],
 }
 
-impl Training {
-    /// None where it cannot be, which is reported.
-    pub(crate) async fn start() -> Option<Self> {
-        if !need::root() {
-            return None;
-        }
-        let python = venv::python(venv::VERIFIERS)?;
+impl Scene {
+    /// A gate in front of a port where the server will be.
+    async fn set() -> Self {
         let (host, place) = (
             Namespace::new("host").unwrap(),
             Namespace::new("sandbox").unwrap(),
@@ -69,27 +70,46 @@ impl Training {
         let pace = Duration::from_millis(5);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let provider = Upstream::provider(&host, local, Provider { pace }).unwrap();
-        let given = environment([
-            ("GATE_URL", format!("http://{}", SocketAddr::from(GATE))),
-            ("PORT", SERVER_PORT.to_string()),
-            ("PROVIDER_URL", format!("http://{}/v1", provider.address())),
-            ("PROVIDER_KEY", UPSTREAM_KEY.to_owned()),
-            ("HF_HUB_OFFLINE", "1".to_owned()),
-        ]);
-        let mut server = Sdk::start(&python, "verifiers.py", &host, &given);
-        assert_eq!(server.next().await, json!({"ready": true}));
         let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, GATE.1));
         let gated = Launch::on(&host)
             .serving(listen, (Ipv4Addr::LOCALHOST, SERVER_PORT).into())
             .flag("--profile", "verifiers-session");
         let gated = gated.start().await.unwrap();
         gated.ctl().json("client add trainer").await.unwrap();
-        Some(Self {
+        Self {
             gated,
-            server,
             provider,
             place,
-        })
+        }
+    }
+
+    /// Runs `script`, which is or brings the server, on the gate's host. None where it cannot be,
+    /// which is reported.
+    pub(crate) async fn with(script: &str) -> Option<(Self, Sdk)> {
+        if !need::root() {
+            return None;
+        }
+        let python = venv::python(venv::VERIFIERS)?;
+        let scene = Self::set().await;
+        let provider = scene.provider.address();
+        let given = environment([
+            ("GATE_URL", format!("http://{}", SocketAddr::from(GATE))),
+            ("PORT", SERVER_PORT.to_string()),
+            ("PROVIDER_URL", format!("http://{provider}/v1")),
+            ("PROVIDER_KEY", UPSTREAM_KEY.to_owned()),
+            ("HF_HUB_OFFLINE", "1".to_owned()),
+        ]);
+        let script = Sdk::start(&python, script, scene.gated.place(), &given);
+        Some((scene, script))
+    }
+}
+
+impl Training {
+    /// None where it cannot be, which is reported.
+    pub(crate) async fn start() -> Option<Self> {
+        let (scene, mut server) = Scene::with("verifiers.py").await?;
+        assert_eq!(server.next().await, json!({"ready": true}));
+        Some(Self { scene, server })
     }
 
     /// Opens rollout `id` on the server, and on the gate for `source`.
@@ -104,7 +124,12 @@ impl Training {
             "rollout open {id} --client trainer --source {source} \
              --tokens model,state --secrets-stdin --output json"
         );
-        let opened = self.gated.ctl().run(&open, &secrets.to_string()).await;
+        let opened = self
+            .scene
+            .gated
+            .ctl()
+            .run(&open, &secrets.to_string())
+            .await;
         Rollout {
             id: id.to_owned(),
             opened: opened.unwrap().json().unwrap(),
@@ -116,6 +141,7 @@ impl Training {
     pub(crate) async fn environment(&self, rollout: &Rollout) -> BTreeMap<String, String> {
         let env = format!("env {} --format json --token-stdin", rollout.id);
         let printed = self
+            .scene
             .gated
             .ctl()
             .run(&env, &rollout.opened.to_string())
@@ -127,11 +153,11 @@ impl Training {
     /// An SDK at work in the sandbox with `environment`.
     pub(crate) fn sdk(&self, script: &str, environment: &BTreeMap<String, String>) -> Option<Sdk> {
         let python = venv::python(venv::SDKS)?;
-        Some(Sdk::start(&python, script, &self.place, environment))
+        Some(Sdk::start(&python, script, &self.scene.place, environment))
     }
 
     pub(crate) async fn call(&self, call: Call) -> Complete {
-        call.complete(&self.place, GATE.into()).await.unwrap()
+        call.complete(&self.scene.place, GATE.into()).await.unwrap()
     }
 
     /// Turns that the server has recorded for `rollout`.
@@ -142,7 +168,7 @@ impl Training {
     /// Ends `rollout` on the gate, the server still knows it.
     pub(crate) async fn close_on_gate(&self, rollout: &Rollout) {
         let close = format!("rollout close {}", rollout.id);
-        self.gated.ctl().json(&close).await.unwrap();
+        self.scene.gated.ctl().json(&close).await.unwrap();
     }
 
     /// Ends `rollout` on the server, the gate still knows it.

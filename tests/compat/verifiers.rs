@@ -26,11 +26,11 @@ async fn model_token_reaches_its_own_session_in_every_dialect() {
     }
     assert_eq!(training.turns(&one).await, 4);
     assert_eq!(training.turns(&other).await, 0);
-    let seen = String::from_utf8_lossy(&training.provider.journal().raw()).into_owned();
+    let seen = String::from_utf8_lossy(&training.scene.provider.journal().raw()).into_owned();
     assert!(seen.contains(UPSTREAM_KEY));
     for secret in secrets(&[&one, &other]) {
         assert!(!seen.contains(&secret), "a secret of the sandbox's side");
-        assert!(!training.gated.log().text().contains(&secret));
+        assert!(!training.scene.gated.log().text().contains(&secret));
     }
 }
 
@@ -103,7 +103,7 @@ async fn what_is_not_a_token_of_this_sandbox_opens_no_session() {
     }
     assert_eq!(training.turns(&own).await, 0);
     assert_eq!(training.turns(&sibling).await, 0);
-    assert_eq!(training.provider.journal().connections(), 0);
+    assert_eq!(training.scene.provider.journal().connections(), 0);
 }
 
 #[tokio::test]
