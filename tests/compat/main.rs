@@ -21,3 +21,7 @@ mod training;
 mod verifiers;
 
 mod eval;
+
+mod vectors;
+
+mod node;

@@ -70,6 +70,22 @@ impl Sdk {
         command
             .args(["-I", "-B"])
             .arg(format!("{}/compat/{script}", env!("CARGO_MANIFEST_DIR")));
+        Self::spawn(command, environment)
+    }
+
+    /// Runs `script` of Node in `place` with `environment` and nothing else.
+    pub(crate) fn node(
+        node: &Path,
+        script: &Path,
+        place: &Namespace,
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut command = Command::from(place.command(node));
+        command.arg(script);
+        Self::spawn(command, environment)
+    }
+
+    fn spawn(mut command: Command, environment: &BTreeMap<String, String>) -> Self {
         command.env_clear().envs(environment);
         command
             .stdin(Stdio::piped())
