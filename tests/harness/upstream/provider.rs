@@ -102,7 +102,7 @@ fn mood(seen: &Seen) -> Option<Reply> {
             Some(Reply::json(503, &overloaded).header("retry-after-ms", "1"))
         }
         SILENT => {
-            let hour = Duration::from_secs(3600);
+            let hour = Duration::from_hours(1);
             Some(Reply::paced(hour, || Some(Step::Send(Bytes::new()))))
         }
         _ => None,
