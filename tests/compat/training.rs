@@ -67,9 +67,11 @@ impl Scene {
             addresses: &["10.78.0.2/24", "10.78.0.3/24"],
         };
         cable(&near, &far).unwrap();
-        let pace = Duration::from_millis(5);
+        let provider = Provider {
+            pace: Duration::from_millis(5),
+        };
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let provider = Upstream::provider(&host, local, Provider { pace }).unwrap();
+        let provider = Upstream::provider(&host, local, provider).unwrap();
         let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, GATE.1));
         let gated = Launch::on(&host)
             .serving(listen, (Ipv4Addr::LOCALHOST, SERVER_PORT).into())
