@@ -1,7 +1,7 @@
 """The anthropic SDK as its users write it: base URL and key come from the environment.
 
 Reads a word a line and answers each with a line of JSON; what the SDK raises is reported by the
-name of its class. No retries: the test wants the first answer.
+name of its class. No retries but where they are the point: the test wants the first answer.
 """
 
 import json
@@ -36,7 +36,29 @@ def endless():
     report(ended="as if complete")
 
 
-ACTIONS = {"message": message, "stream": stream, "endless": endless}
+def tools():
+    offered = [{"name": "add", "input_schema": {"type": "object"}}]
+    asked = client.messages.create(**CALL, max_tokens=5, tools=offered)
+    called = asked.content[0]
+    answer = [{"type": "tool_result", "tool_use_id": called.id, "content": "2"}]
+    turn = {"role": "assistant", "content": [called.model_dump(exclude_none=True)]}
+    messages = [*CALL["messages"], turn, {"role": "user", "content": answer}]
+    said = client.messages.create(model=CALL["model"], messages=messages, max_tokens=5)
+    report(tool=called.name, given=json.dumps(called.input), text=said.content[0].text)
+
+
+def flaky():
+    patient = client.with_options(max_retries=2)
+    said = patient.messages.create(**CALL | {"model": "flaky"}, max_tokens=5)
+    report(text=said.content[0].text)
+
+
+def silent():
+    hasty = client.with_options(timeout=1)
+    hasty.messages.create(**CALL | {"model": "silent"}, max_tokens=5)
+
+
+ACTIONS = {action.__name__: action for action in (message, stream, endless, tools, flaky, silent)}
 
 for word in sys.stdin:
     try:

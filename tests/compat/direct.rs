@@ -13,7 +13,9 @@ use crate::venv;
 
 #[tokio::test]
 async fn sdks_understand_the_scripted_provider() {
-    let Some(python) = venv::python() else { return };
+    let Some(python) = venv::python(venv::SDKS) else {
+        return;
+    };
     let here = Namespace::here();
     let provider = Provider {
         pace: Duration::from_millis(5),

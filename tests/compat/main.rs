@@ -15,3 +15,13 @@ mod direct;
 mod openai;
 
 mod anthropic;
+
+mod training;
+
+mod verifiers;
+
+mod eval;
+
+mod vectors;
+
+mod node;

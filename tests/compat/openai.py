@@ -1,7 +1,7 @@
 """The openai SDK as its users write it: base URL and key come from the environment.
 
 Reads a word a line and answers each with a line of JSON; what the SDK raises is reported by the
-name of its class. No retries: the test wants the first answer.
+name of its class. No retries but where they are the point: the test wants the first answer.
 """
 
 import json
@@ -36,7 +36,33 @@ def endless():
     report(ended="as if complete")
 
 
-ACTIONS = {"chat": chat, "stream": stream, "endless": endless}
+def tools():
+    function = {"name": "add", "parameters": {"type": "object", "properties": {}}}
+    offered = [{"type": "function", "function": function}]
+    asked = client.chat.completions.create(**CALL, tools=offered).choices[0].message
+    answer = {"role": "tool", "tool_call_id": asked.tool_calls[0].id, "content": "2"}
+    messages = [*CALL["messages"], asked.model_dump(exclude_none=True), answer]
+    said = client.chat.completions.create(model=CALL["model"], messages=messages)
+    called = asked.tool_calls[0].function
+    report(tool=called.name, given=called.arguments, text=said.choices[0].message.content)
+
+
+def flaky():
+    patient = client.with_options(max_retries=2)
+    report(text=patient.chat.completions.create(**CALL | {"model": "flaky"}).choices[0].message.content)
+
+
+def silent():
+    client.with_options(timeout=1).chat.completions.create(**CALL | {"model": "silent"})
+
+
+def models():
+    report(models=[model.id for model in client.models.list()])
+
+
+ACTIONS = {
+    action.__name__: action for action in (chat, stream, endless, tools, flaky, silent, models)
+}
 
 for word in sys.stdin:
     try:

@@ -24,6 +24,7 @@ pub(crate) struct Sandbox {
     pub(crate) upstream: Upstream,
     pub(crate) place: Namespace,
     token: String,
+    sibling: Option<String>,
 }
 
 /// Whether something else keeps the sandbox's address open once the rollout is closed.
@@ -62,15 +63,33 @@ impl Sandbox {
         let gated = gated.start().await.unwrap();
         gated.ctl().json("client add trainer").await.unwrap();
         let token = rollout(&gated, ROLLOUT).await;
-        if address == Address::AnotherRolloutToo {
-            rollout(&gated, "neighbour").await;
-        }
+        let sibling = match address {
+            Address::OnlyThisRollout => None,
+            Address::AnotherRolloutToo => Some(rollout(&gated, "neighbour").await),
+        };
         Self {
             gated,
             upstream,
             place,
             token,
+            sibling,
         }
+    }
+
+    /// Credentials that are not this rollout's, by what they are.
+    pub(crate) fn wrong_tokens(&self) -> Vec<(&'static str, String)> {
+        let mut mistyped = self.token.clone();
+        let last = mistyped.pop().expect("a token is not empty");
+        mistyped.push(if last == 'x' { 'y' } else { 'x' });
+        let sibling = self.sibling.iter().cloned();
+        [
+            ("a mistyped token", mistyped),
+            ("the placeholder", "intercepted".to_owned()),
+            ("the provider's key", UPSTREAM_KEY.to_owned()),
+        ]
+        .into_iter()
+        .chain(sibling.map(|token| ("a sibling's token", token)))
+        .collect()
     }
 
     /// What a process in the sandbox is given: the printed environment, whole.

@@ -28,13 +28,33 @@ pub(crate) async fn sandboxed(script: &str, address: Address) -> Option<(Sdk, Sa
     if !need::root() {
         return None;
     }
-    let python = venv::python()?;
+    let python = venv::python(venv::SDKS)?;
     let sandbox = Sandbox::open(address).await;
     let environment = sandbox.environment().await;
     Some((
         Sdk::start(&python, script, &sandbox.place, &environment),
         sandbox,
     ))
+}
+
+impl Sandbox {
+    /// `script` in this sandbox, given `token` for its key.
+    pub(crate) async fn sdk(&self, script: &str, token: &str) -> Sdk {
+        let python = venv::python(venv::SDKS).expect("another one runs already");
+        let mut given = self.environment().await;
+        for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"] {
+            given.insert(name.to_owned(), token.to_owned());
+        }
+        Sdk::start(&python, script, &self.place, &given)
+    }
+}
+
+/// The variables of a process, by name.
+pub(crate) fn environment<const N: usize>(
+    variables: [(&str, String); N],
+) -> BTreeMap<String, String> {
+    let owned = variables.map(|(name, value)| (name.to_owned(), value));
+    owned.into_iter().collect()
 }
 
 impl Sdk {
@@ -50,6 +70,22 @@ impl Sdk {
         command
             .args(["-I", "-B"])
             .arg(format!("{}/compat/{script}", env!("CARGO_MANIFEST_DIR")));
+        Self::spawn(command, environment)
+    }
+
+    /// Runs `script` of Node in `place` with `environment` and nothing else.
+    pub(crate) fn node(
+        node: &Path,
+        script: &Path,
+        place: &Namespace,
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut command = Command::from(place.command(node));
+        command.arg(script);
+        Self::spawn(command, environment)
+    }
+
+    fn spawn(mut command: Command, environment: &BTreeMap<String, String>) -> Self {
         command.env_clear().envs(environment);
         command
             .stdin(Stdio::piped())

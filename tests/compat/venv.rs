@@ -1,4 +1,4 @@
-//! The Python SDKs, pinned, in a virtual environment of their own under `target`.
+//! Python packages, pinned, each set in a virtual environment of its own under `target`.
 //!
 //! Does not touch the user's Python. Made once and reused for as long as the pins stay the same;
 //! several test processes may want it at once, so the first one makes it under a lock.
@@ -9,18 +9,38 @@ use std::process::{Command, Output};
 
 use harness::need;
 
-const PINS: [&str; 2] = ["openai==3.54.0", "anthropic==2.12.0"];
+pub(crate) const SDKS: Packages = Packages {
+    name: "compat-python",
+    pins: &[
+        "openai==3.54.0",
+        "anthropic==2.12.0",
+        "cryptography==50.0.2",
+    ],
+};
 
-/// The interpreter that has the SDKs. None when it cannot be had here, which is reported.
-pub(crate) fn python() -> Option<PathBuf> {
+/// Apart from the SDKs: it wants an older openai.
+pub(crate) const VERIFIERS: Packages = Packages {
+    name: "compat-verifiers",
+    pins: &["verifiers==0.4.0"],
+};
+
+/// What one virtual environment holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Packages {
+    name: &'static str,
+    pins: &'static [&'static str],
+}
+
+/// The interpreter that has `packages`. None when it cannot be had here, which is reported.
+pub(crate) fn python(packages: Packages) -> Option<PathBuf> {
     let system = need::program("python3")?;
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compat-python");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(packages.name);
     fs::create_dir_all(&folder).unwrap();
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let (venv, stamp) = (folder.join("venv"), folder.join("pins"));
     let python = venv.join("bin/python");
-    let pins = PINS.join(" ");
+    let pins = packages.pins.join(" ");
     // The stamp is written last: half an environment has none.
     if fs::read_to_string(&stamp).is_ok_and(|made| made == pins) {
         return Some(python);
@@ -36,9 +56,9 @@ pub(crate) fn python() -> Option<PathBuf> {
     }
     let pip = Command::new(&python)
         .args(["-m", "pip", "install", "--quiet"])
-        .args(PINS)
+        .args(packages.pins)
         .output();
-    if !done(&pip.unwrap(), "install the SDKs with pip") {
+    if !done(&pip.unwrap(), &format!("install {pins} with pip")) {
         return None;
     }
     fs::write(&stamp, pins).unwrap();

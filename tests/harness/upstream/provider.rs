@@ -5,10 +5,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::journal::Seen;
 use super::reply::{Reply, Step};
+
+/// A model that answers the second retry only: the caller must count.
+const FLAKY: &str = "flaky";
+
+/// A model that sends a head and then nothing.
+const SILENT: &str = "silent";
 
 /// Tokens of a whole (unstreamed) answer.
 const WHOLE: usize = 4;
@@ -45,6 +52,11 @@ impl Provider {
         let dialect = dialects
             .into_iter()
             .find(|(ending, _)| path.ends_with(ending));
+        if dialect.is_some()
+            && let Some(reply) = mood(seen)
+        {
+            return reply;
+        }
         match (dialect, path) {
             (Some((_, dialect)), _) if seen.json()["stream"] == json!(true) => {
                 self.stream(dialect, &seen.json())
@@ -81,8 +93,51 @@ impl Provider {
     }
 }
 
+/// What a model with a mood of its own answers, if it is one.
+fn mood(seen: &Seen) -> Option<Reply> {
+    let overloaded =
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "later"}});
+    match seen.json()["model"].as_str()? {
+        FLAKY if seen.header("x-stainless-retry-count") != Some("2") => {
+            Some(Reply::json(503, &overloaded).header("retry-after-ms", "1"))
+        }
+        SILENT => {
+            let hour = Duration::from_hours(1);
+            Some(Reply::paced(hour, || Some(Step::Send(Bytes::new()))))
+        }
+        _ => None,
+    }
+}
+
 impl Dialect {
+    /// Calls the first tool on offer.
+    fn called(self, asked: &Value) -> Option<Value> {
+        let tool = asked["tools"].get(0)?;
+        let mut answer = self.whole(&json!({"model": asked["model"]}));
+        match self {
+            Self::Chat => {
+                let called = json!({"name": tool["function"]["name"], "arguments": "{\"n\":1}"});
+                let call = json!({"id": "call_1", "type": "function", "function": called});
+                let choice = &mut answer["choices"][0];
+                choice["finish_reason"] = json!("tool_calls");
+                choice["message"] =
+                    json!({"role": "assistant", "content": null, "tool_calls": [call]});
+            }
+            Self::Messages => {
+                let name = &tool["name"];
+                answer["stop_reason"] = json!("tool_use");
+                answer["content"] =
+                    json!([{"type": "tool_use", "id": "call_1", "name": name, "input": {"n": 1}}]);
+            }
+            Self::Responses => return None,
+        }
+        Some(answer)
+    }
+
     fn whole(self, asked: &Value) -> Value {
+        if let Some(called) = self.called(asked) {
+            return called;
+        }
         let model = &asked["model"];
         let text: String = (0..WHOLE as u64).map(word).collect();
         match self {
