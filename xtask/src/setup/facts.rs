@@ -125,6 +125,7 @@ fn found() -> BTreeSet<Id> {
         (Id::Namespaces, on_path("nsenter") && on_path("unshare")),
         (Id::Python, python.probe().is_ok()),
         (Id::Nextest, on_path("cargo-nextest")),
+        (Id::CargoFuzz, on_path("cargo-fuzz")),
     ]
     .into_iter()
     .filter_map(|(id, is_there)| is_there.then_some(id))
