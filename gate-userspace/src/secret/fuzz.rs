@@ -37,7 +37,8 @@ pub fn token(data: &[u8]) {
         return;
     };
     if let Ok(adopted) = NewToken::adopt(text) {
-        assert!(adopted.digest == Digest::of(data));
+        // Around an adopted token any white space is dropped, around a presented one only ASCII's.
+        assert!(adopted.digest == Digest::of(text.trim().as_bytes()));
         assert_eq!(*adopted.reveal(), text.trim());
     }
     if let Some(digest) = Digest::from_hex(text) {
