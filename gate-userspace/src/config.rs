@@ -62,11 +62,19 @@ pub fn load(flags: &Flags) -> Result<Config, Refused> {
         reason = "this is where the environment is read"
     )]
     let environment = |name: &str| std::env::var(name).ok();
+    load_from(flags, &environment)
+}
+
+/// The same for an environment other than this process's.
+///
+/// # Errors
+/// When the start must be refused.
+pub fn load_from(flags: &Flags, environment: Environment<'_>) -> Result<Config, Refused> {
     let file = match &flags.config {
         Some(path) => read(path.clone())?,
         None => RawFile::default(),
     };
-    settle::settle(flags, &environment, &file, &resolve)
+    settle::settle(flags, environment, &file, &resolve)
 }
 
 fn read(path: PathBuf) -> Result<RawFile, Refused> {

@@ -30,3 +30,6 @@ pub mod config;
 pub mod drain;
 pub mod telemetry;
 pub mod app;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;

@@ -44,6 +44,8 @@ mod access;
 pub mod mistakes;
 pub mod counters;
 mod explain;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 
 use std::{
     future::poll_fn,

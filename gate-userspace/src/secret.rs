@@ -4,6 +4,8 @@
 //! clear is a key for whoever reads it. So a caller's token is hashed while it is parsed and its
 //! text never gets a name; an upstream key leaves its type in one place; both are wiped on drop.
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod seal;
 mod token;
 mod usable;

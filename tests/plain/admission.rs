@@ -85,6 +85,37 @@ fn every_rejected_credential_looks_the_same() {
     assert!(upstream.seen().is_empty());
 }
 
+/// Acceptance 82.
+#[test]
+fn a_plain_service_refuses_in_the_words_it_always_had() {
+    let upstream = Upstream::plain();
+    let gate = Maker::before(&upstream).profile(ProfileName::Plain).start();
+    let token = gate.client(1, |_| {});
+    let (_, foreign) = mint(Kind::Client);
+    let foreign = format!("Bearer {foreign}");
+    for headers in [
+        &[][..],
+        &[("authorization", foreign.as_str())],
+        &[("authorization", "Bearer wrong")],
+        &[("authorization", "Bearer ")],
+        &[("authorization", "")],
+        &[("x-api-key", "wrong")],
+    ] {
+        let reply = gate.call("POST", "/run", headers, "{}");
+        assert_eq!(
+            (reply.status, reply.text()),
+            (
+                401,
+                r#"{"error":{"message":"Invalid API key","type":"invalid_request_error","code":"invalid_api_key"}}"#
+            ),
+            "{headers:?}"
+        );
+        assert_eq!(reply.kind(), "UNAUTHORIZED");
+    }
+    assert!(upstream.seen().is_empty());
+    assert_eq!(gate.bearer(&token, "POST", "/run").status, 200);
+}
+
 /// Acceptance 44.
 #[test]
 fn two_credentials_must_be_one() {

@@ -2,6 +2,7 @@
 
 use gate_userspace::{
     client::{Client, Kind, client_owner},
+    config::{self, Flags},
     secret::{Digest, UpstreamKey},
     settings::{Mode, PresentAs, ProfileName},
 };
@@ -155,6 +156,40 @@ fn the_service_may_call_itself_from_this_host() {
     let without = apollo(&upstream);
     let headers = [("x-apollo-internal", "internal-token-internal")];
     assert_eq!(without.call("POST", ASK, &headers, "{}").status, 401);
+}
+
+/// Acceptance 106: the variable makes every process of a service know the same token. A gate never
+/// mints one, so two of them behind one port cannot differ and there is nothing to warn of.
+#[test]
+fn the_service_may_call_itself_by_way_of_a_sibling() {
+    let upstream = Upstream::plain();
+    let token = "internal-token-of-the-service";
+    let of_environment = |value: Option<&str>| {
+        let environment = |name: &str| {
+            let value = (name == "APOLLO_INTERNAL_TOKEN").then_some(value)?;
+            value.map(str::to_owned)
+        };
+        let config = config::load_from(&Flags::default(), &environment).unwrap();
+        let start = || {
+            let maker = maker(&upstream);
+            let internal = config.settings.apollo_internal;
+            maker
+                .set(|settings| settings.apollo_internal = internal)
+                .start()
+        };
+        [start(), start()]
+    };
+    let headers = [("x-apollo-internal", token)];
+    let body = r#"{"api_key":"left as it came"}"#;
+    for sibling in of_environment(Some(token)) {
+        assert_eq!(sibling.call("POST", ASK, &headers, body).status, 200);
+        assert_eq!(upstream.last().body, body.as_bytes());
+    }
+    assert!(!upstream.everything().contains(token));
+    for sibling in of_environment(None) {
+        assert_eq!(sibling.call("POST", ASK, &headers, body).status, 401);
+    }
+    assert_eq!(upstream.seen().len(), 2);
 }
 
 /// Acceptance 110.

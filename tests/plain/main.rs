@@ -8,6 +8,7 @@
 mod support;
 
 mod admission;
+mod authority;
 mod paths;
 mod streams;
 mod upgrades;

@@ -1,13 +1,13 @@
 //! The connection ring: the source list, asked again on the socket's peer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use gate_userspace::{
     proxy::counters::Count,
     settings::{ListenAt, ListenSources, Mode},
 };
 
-use crate::support::{Connection, Gate, Maker, Upstream, request};
+use crate::support::{Connection, Gate, Maker, Upstream, own_address, request};
 
 /// Acceptance 26 and 27, as far as without kernel.
 #[test]
@@ -77,20 +77,4 @@ fn public(upstream: &Upstream, mode: Mode) -> Gate {
         settings.listen[0].sources = ListenSources::Listed;
     });
     maker.start()
-}
-
-/// An address of this host that is not loopback: what connects to it comes from it.
-fn own_address() -> Option<IpAddr> {
-    let interfaces = nix::ifaddrs::getifaddrs().unwrap();
-    let own = interfaces
-        .filter_map(|interface| Some(IpAddr::V4(interface.address?.as_sockaddr_in()?.ip())))
-        .find(|address| !address.is_loopback());
-    if own.is_none() {
-        eprintln!("skipped: this host has no address beside loopback");
-        assert!(
-            std::env::var_os("GATE_REQUIRE_ROOT").is_none(),
-            "a test was skipped"
-        );
-    }
-    own
 }

@@ -6,4 +6,4 @@ mod wire;
 
 pub(crate) use gate::{Gate, Maker, PROVIDER_KEY, adopt, block_on, client_id, mint, url};
 pub(crate) use upstream::{Upstream, begin, chunk, finish, respond, wait_for_close};
-pub(crate) use wire::{Connection, Reply, request};
+pub(crate) use wire::{Connection, Reply, own_address, request};

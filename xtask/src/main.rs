@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod child;
 mod demo;
+mod fuzz;
 mod run;
 mod say;
 mod setup;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::Args),
     Demo(demo::Args),
     Test(test::Args),
+    Fuzz(fuzz::Args),
     Check(check::Args),
     Tidy(tidy::Args),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };

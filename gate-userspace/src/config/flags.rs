@@ -9,7 +9,7 @@ use clap::Parser;
 /// Listens on 127.0.0.1:8765, keeps its grants in /var/lib/gate and its admin socket in /run/gate.
 /// Nobody gets in until `gatectl client add` has provisioned somebody. A flag beats the
 /// environment, which beats the file.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Debug, Default, Parser)]
 #[command(name = "gated", version, after_long_help = EXAMPLES)]
 pub struct Flags {
     /// Read settings from this TOML file

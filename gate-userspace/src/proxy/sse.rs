@@ -137,6 +137,8 @@ impl Scanner {
     pub(crate) fn closing(&self) -> &'static str {
         match (self.is_in_line, self.is_in_event) {
             (true, _) => "\n\n",
+            // Behind a CR, one LF would only be the rest of its line end.
+            (false, true) if self.after_cr => "\n\n",
             (false, true) => "\n",
             (false, false) => "",
         }

@@ -257,9 +257,12 @@ impl FromStr for KeyId {
     type Err = UnsealError;
 
     fn from_str(text: &str) -> Result<Self, UnsealError> {
+        // As it is written, and nothing that only means the same: a sign, capitals, fewer digits.
         u32::from_str_radix(text, 16)
             .map(Self)
-            .map_err(|_why| UnsealError::Malformed)
+            .ok()
+            .filter(|id| id.to_string() == text)
+            .ok_or(UnsealError::Malformed)
     }
 }
 

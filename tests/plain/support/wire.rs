@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     time::Duration,
@@ -201,4 +201,20 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
         text += "\r\n";
     }
     text + "\r\n" + body
+}
+
+/// An address of this host that is not loopback: what connects to it comes from it.
+pub(crate) fn own_address() -> Option<IpAddr> {
+    let interfaces = nix::ifaddrs::getifaddrs().unwrap();
+    let own = interfaces
+        .filter_map(|interface| Some(IpAddr::V4(interface.address?.as_sockaddr_in()?.ip())))
+        .find(|address| !address.is_loopback());
+    if own.is_none() {
+        eprintln!("skipped: this host has no address beside loopback");
+        assert!(
+            std::env::var_os("GATE_REQUIRE_ROOT").is_none(),
+            "a test was skipped"
+        );
+    }
+    own
 }

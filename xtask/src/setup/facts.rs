@@ -126,6 +126,7 @@ fn found() -> BTreeSet<Id> {
         (Id::Python, python.probe().is_ok()),
         (Id::Postgres, on_path("postgres") || debian_postgres()),
         (Id::Nextest, on_path("cargo-nextest")),
+        (Id::CargoFuzz, on_path("cargo-fuzz")),
     ]
     .into_iter()
     .filter_map(|(id, is_there)| is_there.then_some(id))

@@ -3,7 +3,7 @@
 //! Says what, why and for which commands. How each is recognised is in `facts.rs`, how it is
 //! installed in `plan.rs`.
 
-use Purpose::{Bench, Build, Check, Test};
+use Purpose::{Bench, Build, Check, Fuzz, Test};
 use clap::ValueEnum;
 
 /// What the machine is to be fit for.
@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Test,
     /// Measure
     Bench,
+    /// Fuzz what reads the bytes of strangers
+    Fuzz,
     /// All of it
     All,
 }
@@ -47,6 +49,7 @@ pub(crate) enum Id {
     Python,
     Postgres,
     Nextest,
+    CargoFuzz,
 }
 
 impl Need {
@@ -60,13 +63,13 @@ pub(crate) const NEEDS: &[Need] = &[
         Id::Cc,
         "C compiler",
         "SQLite is compiled into gated",
-        &[Build, Check, Test, Bench],
+        &[Build, Check, Test, Bench, Fuzz],
     ),
     need(
         Id::Rustup,
         "rustup",
         "the kernel program is built by a second Rust toolchain, which rustup selects",
-        &[Build, Check, Test, Bench],
+        &[Build, Check, Test, Bench, Fuzz],
     ),
     need(
         Id::Rustfmt,
@@ -84,7 +87,7 @@ pub(crate) const NEEDS: &[Need] = &[
         Id::BpfToolchain,
         "kernel toolchain",
         "the kernel program needs `core` built for the bpf target, so a toolchain that has core's source",
-        &[Build, Check, Test, Bench],
+        &[Build, Check, Test, Bench, Fuzz],
     ),
     need(
         Id::BpfClippy,
@@ -129,6 +132,12 @@ pub(crate) const NEEDS: &[Need] = &[
         purposes: &[Test],
         optional: true,
     },
+    need(
+        Id::CargoFuzz,
+        "cargo-fuzz",
+        "builds and runs the fuzz targets; their promises are also a plain test",
+        &[Fuzz],
+    ),
 ];
 
 const fn need(id: Id, what: &'static str, why: &'static str, purposes: &'static [Purpose]) -> Need {

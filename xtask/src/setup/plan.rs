@@ -14,6 +14,7 @@ use crate::{child::Child, surroundings};
 const LINKER_LLVM: &[u32] = &[21, 22, 23];
 const LINKER_VERSION: &str = "0.13.0";
 const NEXTEST_VERSION: &str = "0.9.143";
+const FUZZ_VERSION: &str = "0.13.2";
 
 /// A need and how it stands.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +74,11 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::Nextest => State::Missing(vec![Step::Run(
             Child::new(["cargo", "install", "--locked", "cargo-nextest", "--version"])
                 .arg(NEXTEST_VERSION),
+        )]),
+        Id::CargoFuzz if facts.has(Id::CargoFuzz) => present("found"),
+        Id::CargoFuzz => State::Missing(vec![Step::Run(
+            Child::new(["cargo", "install", "--locked", "cargo-fuzz", "--version"])
+                .arg(FUZZ_VERSION),
         )]),
     }
 }

@@ -36,6 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// The shell puts the parts together, so it knows them all.
 const SHELL: &[&str] = &[
     "app",
+    "fuzz",
     "config",
     "metrics",
     "telemetry",

@@ -37,6 +37,8 @@ fn last_events_of_every_dialect_are_seen() {
 fn an_open_event_is_closed_with_what_it_lacks() {
     let rows = [
         ("", ""),
+        ("data: 1\r", "\n\n"),
+        ("data: 1\r\r", ""),
         ("data: 1\n\n", ""),
         ("data: 1\r\n\r\n", ""),
         ("data: 1\n", "\n"),

@@ -1,0 +1,9 @@
+//! What the request path promises for any bytes.
+
+mod credential;
+mod line;
+mod stream;
+
+pub use credential::present;
+pub use line::{head, path};
+pub use stream::{sse, upgrade};
