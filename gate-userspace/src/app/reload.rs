@@ -106,7 +106,7 @@ impl Reload {
     }
 }
 
-/// Everything that is or will be guarded; where both say something, what stands stays for now.
+/// Everything that is or will be guarded; where both name a port, the former policy stays until the last step.
 fn union(before: &[Protected], wanted: &[Protected]) -> Vec<Protected> {
     let is_new = |new: &&Protected| !before.iter().any(|old| old.port == new.port);
     let new = wanted.iter().filter(is_new);
