@@ -17,6 +17,7 @@ pub mod scope;
 pub mod client;
 pub mod rollout;
 pub mod fault;
+pub mod tls;
 pub mod settings;
 pub mod grants;
 pub mod proxy;
