@@ -20,4 +20,6 @@ mod revoke;
 
 mod restart;
 
+mod watch;
+
 mod explain;
