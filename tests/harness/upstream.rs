@@ -77,9 +77,8 @@ impl Upstream {
             .enable_all()
             .build()?;
         let serve = move || {
-            runtime.block_on(serve::until(
-                stopped, listener, script, shared, wire, retired,
-            ))
+            let served = serve::until(stopped, listener, script, shared, wire, retired);
+            runtime.block_on(served);
         };
         let thread = thread::Builder::new()
             .name("upstream".into())
