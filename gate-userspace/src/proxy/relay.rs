@@ -66,7 +66,12 @@ pub(crate) fn stream(
     let (mut parts, body) = answer.response.into_parts();
     // The caller's connection speaks its own.
     parts.version = Version::default();
+    // Names what comes behind the body; without it HTTP/1 does not pass that on.
+    let trailer = parts.headers.remove(header::TRAILER);
     hop::strip(&mut parts.headers);
+    if let Some(names) = trailer {
+        parts.headers.insert(header::TRAILER, names);
+    }
     respond::mark(&mut parts.headers, respond::UPSTREAM);
     if call.dialect().has_last_event() && is_type(&parts.headers, b"text/html") {
         call.got_web_page();
@@ -154,12 +159,16 @@ impl Relay {
                 self.complete();
                 Poll::Ready(None)
             }
-            None => self.last_word(
-                End::UpstreamFailed,
-                Type::UpstreamBroken,
-                "the upstream's stream ended before its last event",
-            ),
+            None => self.cut_short(),
         }
+    }
+
+    fn cut_short(&mut self) -> Polled {
+        self.last_word(
+            End::UpstreamFailed,
+            Type::UpstreamBroken,
+            "the upstream's stream ended before its last event",
+        )
     }
 
     pub(super) fn is_end(&self) -> bool {
@@ -177,8 +186,15 @@ impl Relay {
         }
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Polled {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Polled {
         self.idle.last = Instant::now();
+        if let Some(trailers) = frame.trailers_mut() {
+            if !self.is_whole() {
+                // Nothing can be said behind them.
+                return self.cut_short();
+            }
+            hop::strip(trailers);
+        }
         if let Some(data) = frame.data_ref() {
             let length = data.len() as u64;
             self.exchange.note(|record| {
