@@ -183,6 +183,7 @@ async fn serve(
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        scheme: caller.scheme(),
         request_id: call.id.clone(),
         upgrades,
         field,
