@@ -265,10 +265,7 @@ async fn plain_http_where_tls_is_spoken_is_told_so() {
     assert!(answer.contains("https://"), "{answer}");
     assert_eq!(secure.gate.proxy.counters().count(Count::Handshake), 1);
     let mut noise = TcpStream::connect(secure.gate.address).await.unwrap();
-    noise
-        .write_all(&[0x16, 3, 1, 0, 2, 0xff, 0xff])
-        .await
-        .unwrap();
+    noise.write_all(&[0x16, 3, 1, 0xff, 0xff]).await.unwrap();
     let mut rest = Vec::new();
     let _closed_or_reset = noise.read_to_end(&mut rest).await;
     assert!(!rest.starts_with(b"HTTP"), "{rest:?}");

@@ -14,6 +14,7 @@ mod streams;
 mod bodies;
 mod secure;
 mod callers;
+mod frames;
 mod upgrades;
 mod framing;
 mod endings;
