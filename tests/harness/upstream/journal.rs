@@ -23,7 +23,7 @@ pub struct Seen {
     /// Path and query as they came.
     pub target: String,
     pub version: http::Version,
-    /// In order, repeated ones repeated.
+    /// In order, repeated ones repeated; behind them what stood behind the body.
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Bytes,
     pub at: Instant,

@@ -141,8 +141,11 @@ async fn read(
     journal: &Journal,
 ) -> Result<Seen, hyper::Error> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    let headers = head.headers.iter();
+    let body = body.collect().await?;
+    // They come last here too.
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let body = body.to_bytes();
+    let headers = head.headers.iter().chain(&trailers);
     let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
     // HTTP/2 says the host elsewhere: a test may look for it where it always stands.
     let authority = head
