@@ -14,6 +14,10 @@ mod packet;
 
 mod guard;
 
+mod moves;
+
+mod memory;
+
 mod request;
 
 mod revoke;
