@@ -225,7 +225,9 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
 
     let tasks = Tasks::default();
     tasks.spawn("control", worker.run(tasks.last_word()));
+    tasks.spawn("uses", control.clone().write_uses(tasks.last_word()));
     events::follow(&tasks, &ring, &events, clock);
+    events::follow_mistakes(&tasks, &proxy, &events);
     let reload = Reload {
         control: control.clone(),
         flags: opened.flags,

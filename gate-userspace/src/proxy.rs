@@ -62,10 +62,10 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 pub use explain::{Question, Verdict};
-pub use mistakes::Mistake;
+pub use mistakes::{Mistake, Noticed, Replay};
 
 use self::{
     admit::Ask,
@@ -268,6 +268,11 @@ impl Proxy {
     /// What callers commonly do wrong, the most frequent first.
     pub fn mistakes(&self) -> Vec<Mistake> {
         self.mistakes.list()
+    }
+
+    /// The same as it happens.
+    pub fn watch_mistakes(&self) -> broadcast::Receiver<Noticed> {
+        self.mistakes.watch()
     }
 
     fn is_serving(&self) -> Result<(), Fault> {

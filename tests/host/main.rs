@@ -24,4 +24,6 @@ mod revoke;
 
 mod restart;
 
+mod watch;
+
 mod explain;
