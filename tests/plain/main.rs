@@ -13,6 +13,7 @@ mod paths;
 mod streams;
 mod bodies;
 mod secure;
+mod names;
 mod upgrades;
 mod framing;
 mod endings;
