@@ -16,6 +16,8 @@ mod guard;
 
 mod moves;
 
+mod trust;
+
 mod memory;
 
 mod request;

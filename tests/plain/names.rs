@@ -43,6 +43,7 @@ fn a_name_without_an_address_is_a_connection_error() {
         (reply.status, reply.kind().as_str()),
         (503, "CONNECTION_ERROR")
     );
+    assert!(reply.text().contains("host not found"), "{}", reply.text());
 }
 
 /// Calls go where the name leads by now, also over connections that stand; what runs goes on.

@@ -130,6 +130,89 @@ fn an_upstream_that_cannot_prove_itself_gets_no_request() {
     }
 }
 
+/// The second handshake is a short one.
+#[test]
+fn a_session_is_taken_up_again() {
+    let ca = Authority::new().unwrap();
+    let config = ca.server(&["localhost"], Until::LongFromNow, &[]).unwrap();
+    let upstream = start(Wire::tls(config), |_| {
+        Reply::json(200, &json!({})).header("connection", "close")
+    });
+    let gate = before(&upstream, &format!("ca_file = {:?}", ca.root()));
+    let (a, _) = gate.two_rollouts();
+    for _ in 0..3 {
+        assert_eq!(gate.bearer(&a, "POST", CHAT_A).status, 200);
+    }
+    assert_eq!(
+        (
+            upstream.journal().connections(),
+            upstream.journal().resumed()
+        ),
+        (3, 2)
+    );
+}
+
+/// Who comes while a connection is being made waits for that one.
+#[test]
+fn a_crowd_of_first_calls_makes_one_connection_per_worker() {
+    let (to_test, steps) = mpsc::channel();
+    let upstream = streams(Wire::h2c(), to_test);
+    let gate = before(&upstream, "http2 = true");
+    let (a, _) = gate.two_rollouts();
+    let mut calls: Vec<_> = (0..40).map(|_| gate.connect()).collect();
+    for call in &mut calls {
+        call.send(request("POST", CHAT_A, &[("x-api-key", &a)], "{}"));
+    }
+    for _ in 0..40 {
+        assert!(
+            steps
+                .recv_timeout(PATIENCE)
+                .unwrap()
+                .send("data: [DONE]\n\n")
+        );
+    }
+    for call in &mut calls {
+        assert_eq!(call.head().status, 200);
+    }
+    assert!(upstream.journal().connections() <= 2);
+}
+
+/// The idle limit of a stream, and the limit of a body that says no length.
+#[test]
+fn limits_hold_over_http2_too() {
+    let (to_test, steps) = mpsc::channel();
+    let upstream = streams(Wire::h2c(), to_test);
+    let lines = format!(
+        "url = \"{}\"\nhttp2 = true\nidle_timeout = \"50ms\"",
+        upstream.url()
+    );
+    let gate = Maker::configured(&lines)
+        .set(|settings| settings.routes[0].body_limit = Some(1000))
+        .start();
+    let (a, _) = gate.two_rollouts();
+    let mut idle = gate.connect();
+    idle.send(request("POST", CHAT_A, &[("x-api-key", &a)], "{}"));
+    let _said_nothing = steps.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(idle.head().status, 200);
+    let error = String::from_utf8(idle.chunk().unwrap()).unwrap();
+    assert!(error.contains("UPSTREAM_TIMEOUT"), "{error}");
+    left(&upstream, 0);
+    let chunked = [("x-api-key", a.as_str()), ("transfer-encoding", "chunked")];
+    let mut large = gate.connect();
+    large.send(request(
+        "POST",
+        CHAT_A,
+        &chunked,
+        &format!("7d0\r\n{:2000}\r\n", ""),
+    ));
+    let reply = large.reply();
+    assert_eq!(
+        (reply.status, reply.kind().as_str()),
+        (413, "BODY_TOO_LARGE")
+    );
+    assert_eq!(upstream.journal().requests().len(), 1);
+}
+
 /// The address counts as a name too, where the certificate says so.
 #[test]
 fn an_address_can_be_certified() {

@@ -64,7 +64,8 @@ pub(super) async fn until(
             let shared = Rc::clone(&shared);
             connections.spawn_local(async move {
                 // Somebody who does not believe the certificate has made no connection.
-                if let Ok((stream, version)) = shared.wire.greet(stream).await {
+                if let Ok((stream, version, is_resumed)) = shared.wire.greet(stream).await {
+                    shared.journal.greeted(is_resumed);
                     converse(stream, version, &shared).await;
                 }
             });
