@@ -91,9 +91,9 @@ impl Sandbox {
                 .flag("--upstream", upstream.url())
                 .env("SSL_CERT_FILE", &ca.root().display().to_string()),
             Way::Http2 => gate.config(&format!(
-                "[[upstream]]\nurl = \"{}\"\nca_file = {:?}\nhttp2 = true\n",
+                "[[upstream]]\nurl = \"{}\"\n{}\nhttp2 = true\n",
                 upstream.url(),
-                ca.root()
+                ca.line()
             )),
         };
         let gated = gate.start().await.unwrap();

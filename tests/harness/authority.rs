@@ -54,6 +54,11 @@ impl Authority {
         self.folder.join("ca.pem")
     }
 
+    /// The line of an `[[upstream]]` that names the root.
+    pub fn line(&self) -> String {
+        format!("ca_file = \"{}\"", self.root().display())
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -8,10 +8,11 @@ use harness::client::Call;
 use harness::gated::Gated;
 use harness::probe::{Syn, syn};
 use harness::scratch::Scratch;
+use serde_json::Value;
 
 use crate::site::{Net, Site, UPSTREAM_PORT, base, net};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const NAME: &str = "provider.test";
 
 /// Acceptance 163 and 165 for a name: nobody reaches the provider's port from the moment on in which
@@ -33,6 +34,12 @@ async fn a_name_that_comes_to_this_host_is_guarded_before_the_first_call() {
             .status
     };
     assert_eq!(call().await, 503);
+    // Acceptance 166: on another host, so nothing is guarded for it.
+    let leads = upstream(&site.gated).await;
+    assert_eq!(
+        leads["guard"], "nothing to guard: not on this host",
+        "{leads}"
+    );
     let provider = caller.port(UPSTREAM_PORT);
     assert_eq!(syn(&caller.place, provider).await, Syn::Answered);
 
@@ -44,6 +51,9 @@ async fn a_name_that_comes_to_this_host_is_guarded_before_the_first_call() {
             .await
             .contains(&u64::from(UPSTREAM_PORT))
     );
+
+    let leads = upstream(&site.gated).await;
+    assert_eq!(leads["guard"], "port 9000 is guarded", "{leads}");
 
     // Nobody knows the name any more: what was known stays, and is guarded.
     hosts.forget();
@@ -105,9 +115,15 @@ async fn guards(gated: &Gated) -> Vec<u64> {
     guards.filter_map(|guard| guard["port"].as_u64()).collect()
 }
 
+async fn upstream(gated: &Gated) -> Value {
+    let status = gated.ctl().json("status").await.unwrap();
+    status["rings"]["request"]["upstreams"][0].clone()
+}
+
 async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let wait = async {
         while !is_so().await {
+            // Nothing tells of what the gate knows by now: it has to be asked again.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };

@@ -45,12 +45,13 @@ async fn the_log_says_why_an_upstream_is_not_believed() {
         let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
         let upstream = Upstream::over(wire, &host, anywhere, |_| Reply::json(200, &json!({})));
         let upstream = upstream.unwrap();
-        config += &format!(
-            "[[upstream]]\nname = \"{name}\"\nurl = \"{}\"\nca_file = {:?}\ncredential = \"none\"\n\
+        let lines = format!(
+            "[[upstream]]\nname = \"{name}\"\nurl = \"{}\"\n{}\ncredential = \"none\"\n\
              [[route]]\nprefix = \"/{name}\"\nprofile = \"plain\"\nupstream = \"{name}\"\n",
             upstream.url(),
-            ca.root(),
+            ca.line(),
         );
+        config.push_str(&lines);
         upstreams.push(upstream);
     }
     let launch = Launch::on(&host).flag("--kernel", "off").config(&config);

@@ -101,11 +101,7 @@ fn answers_pass_byte_for_byte_over_http2() {
     let upstream =
         harness::upstream::Upstream::over(Wire::tls(config), &Namespace::here(), anywhere, script)
             .unwrap();
-    let lines = format!(
-        "url = \"{}\"\nca_file = {:?}\nhttp2 = true",
-        upstream.url(),
-        ca.root()
-    );
+    let lines = format!("url = \"{}\"\n{}\nhttp2 = true", upstream.url(), ca.line());
     let gate = Maker::configured(&lines).start();
     let (a, _) = gate.two_rollouts();
     for_all(&pieces(), |pieces| {

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[test]
 fn a_call_is_the_same_over_every_wire() {
     let ca = Authority::new().unwrap();
-    let root = format!("ca_file = {:?}", ca.root());
+    let root = ca.line();
     let tls = |versions: &[&str]| {
         Wire::tls(
             ca.server(&["localhost"], Until::LongFromNow, versions)
@@ -100,7 +100,7 @@ fn a_unix_socket_is_an_upstream_with_and_without_a_path() {
 #[test]
 fn an_upstream_that_cannot_prove_itself_gets_no_request() {
     let (ca, other) = (Authority::new().unwrap(), Authority::new().unwrap());
-    let root = format!("ca_file = {:?}", ca.root());
+    let root = ca.line();
     let rows = [
         (
             "unknown issuer",
@@ -138,7 +138,7 @@ fn a_session_is_taken_up_again() {
     let upstream = start(Wire::tls(config), |_| {
         Reply::json(200, &json!({})).header("connection", "close")
     });
-    let gate = before(&upstream, &format!("ca_file = {:?}", ca.root()));
+    let gate = before(&upstream, &ca.line());
     let (a, _) = gate.two_rollouts();
     for _ in 0..3 {
         assert_eq!(gate.bearer(&a, "POST", CHAT_A).status, 200);
@@ -219,11 +219,7 @@ fn an_address_can_be_certified() {
     let ca = Authority::new().unwrap();
     let config = ca.server(&["127.0.0.1"], Until::LongFromNow, &[]).unwrap();
     let upstream = start(Wire::tls(config), |_| Reply::json(200, &json!({})));
-    let url = format!(
-        "url = \"https://{}\"\nca_file = {:?}",
-        upstream.address(),
-        ca.root()
-    );
+    let url = format!("url = \"https://{}\"\n{}", upstream.address(), ca.line());
     let gate = Maker::configured(&url).start();
     let (a, _) = gate.two_rollouts();
     assert_eq!(gate.bearer(&a, "POST", CHAT_A).status, 200);
@@ -340,7 +336,7 @@ fn an_upstream_that_goes_away_is_left_in_peace() {
 #[test]
 fn a_broken_stream_ends_with_an_error_event_over_every_wire() {
     let ca = Authority::new().unwrap();
-    let lines = format!("ca_file = {:?}\nhttp2 = true", ca.root());
+    let lines = format!("{}\nhttp2 = true", ca.line());
     let config = |versions| {
         ca.server(&["localhost"], Until::LongFromNow, versions)
             .unwrap()

@@ -53,13 +53,10 @@ fn websockets_reach_upstreams_over_every_wire() {
     let socket = ca.folder().join("llm.sock");
     front::unix(&upstream, &socket);
     let rows = [
+        format!("url = \"https://localhost:{port}\"\n{}", ca.line()),
         format!(
-            "url = \"https://localhost:{port}\"\nca_file = {:?}",
-            ca.root()
-        ),
-        format!(
-            "url = \"https://localhost:{port}\"\nca_file = {:?}\nhttp2 = true",
-            ca.root()
+            "url = \"https://localhost:{port}\"\n{}\nhttp2 = true",
+            ca.line()
         ),
         format!("url = \"unix:{}\"", socket.display()),
         format!("url = \"http://{}\"\nhttp2 = true", upstream.address),

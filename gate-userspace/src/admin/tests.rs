@@ -432,6 +432,7 @@ impl Inspect for FakeInspect {
         RequestRing {
             state: RingState::Up,
             reason: String::new(),
+            upstreams: Vec::new(),
         }
     }
 

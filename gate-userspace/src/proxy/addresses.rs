@@ -54,6 +54,14 @@ impl Addresses {
         self.current.borrow().contains(&address)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn all(&self) -> Vec<IpAddr> {
+        self.current.borrow().to_vec()
+    }
+
     pub(crate) fn are_known(&self) -> bool {
         !self.current.borrow().is_empty()
     }

@@ -192,10 +192,11 @@ fn tell(stop: &Stop) {
         Stop::Cut(why) => debug!(reason = why.as_str(), "ended"),
         Stop::Fault(fault) => {
             let cause = std::error::Error::source(fault).map(tracing::field::display);
+            let hint = hint(fault);
             match fault.blame() {
                 Blame::Client => debug!(reason = %fault, cause, "request refused"),
                 Blame::Upstream => {
-                    warn!(reason = %fault, cause, hint = hint(fault), "upstream failed")
+                    warn!(reason = %fault, cause, hint, "upstream failed");
                 }
                 Blame::Gate => warn!(reason = %fault, cause, "request not served"),
             }
