@@ -259,6 +259,33 @@ fn a_caller_that_leaves_ends_its_own_stream_only() {
     assert_eq!(upstream.journal().closed(), 0);
 }
 
+/// Acceptance 69 over HTTP/2: the revoked stream ends with an error here and a reset there.
+#[test]
+fn a_revocation_ends_its_own_streams_only() {
+    let (to_test, steps) = mpsc::channel();
+    let upstream = streams(Wire::h2c(), to_test);
+    let gate = before(&upstream, "http2 = true");
+    let (a, b) = gate.two_rollouts();
+    let mut calls = Vec::new();
+    for (path, token) in [(CHAT_A, &a), ("/rollout/B/v1/chat/completions", &b)] {
+        let mut call = gate.connect();
+        call.send(request("POST", path, &[("x-api-key", token)], "{}"));
+        let of_call = steps.recv_timeout(PATIENCE).unwrap();
+        assert!(of_call.send("data: 1\n\n"));
+        assert_eq!(call.head().status, 200);
+        assert_eq!(call.chunk().unwrap(), b"data: 1\n\n");
+        calls.push((call, of_call));
+    }
+    gate.close("A");
+    let error = String::from_utf8(calls[0].0.chunk().unwrap()).unwrap();
+    assert!(error.contains("REVOKED"), "{error}");
+    left(&upstream, 0);
+    let (stays, of_stays) = &mut calls[1];
+    assert!(of_stays.send("data: [DONE]\n\n"));
+    assert_eq!(stays.chunk().unwrap(), b"data: [DONE]\n\n");
+    assert_eq!(upstream.journal().closed(), 0);
+}
+
 /// Also before there is an answer, and with a body under way.
 #[test]
 fn a_waiting_call_is_cancelled_over_http2_too() {
