@@ -220,7 +220,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         .into_iter()
         .map(bind::Taken::listen)
         .collect::<Result<Vec<_>, _>>()?;
-    let view = View::new(settings, &bound, Arc::clone(&ring), Arc::clone(&proxy));
+    let view = View::new(&bound, Arc::clone(&ring), Arc::clone(&proxy));
     let doorways = view.doorways(settings);
     let workers = start_workers(&proxy, &bound)?;
 

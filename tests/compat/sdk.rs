@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::sandbox::{Address, Sandbox};
+use crate::sandbox::{Address, Sandbox, Way};
 use crate::venv;
 
 pub(crate) struct Sdk {
@@ -25,11 +25,20 @@ pub(crate) struct Sdk {
 
 /// A sandbox with `script` running in it, or none where that cannot be, which is reported.
 pub(crate) async fn sandboxed(script: &str, address: Address) -> Option<(Sdk, Sandbox)> {
+    sandboxed_by(script, address, Way::Plain).await
+}
+
+/// The same with the provider reached in this way.
+pub(crate) async fn sandboxed_by(
+    script: &str,
+    address: Address,
+    way: Way,
+) -> Option<(Sdk, Sandbox)> {
     if !need::root() {
         return None;
     }
     let python = venv::python(venv::SDKS)?;
-    let sandbox = Sandbox::open(address).await;
+    let sandbox = Sandbox::open_by(address, way).await;
     let environment = sandbox.environment().await;
     Some((
         Sdk::start(&python, script, &sandbox.place, &environment),

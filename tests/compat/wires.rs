@@ -1,4 +1,4 @@
-//! Real clients over every wire that a listener speaks: plain, TLS, HTTP/2, WebSockets.
+//! Real clients over every wire that a listener speaks: plain, TLS, HTTP/2, web sockets.
 //!
 //! The same gate, the same tokens: what differs is what the client brings along.
 
@@ -225,7 +225,7 @@ sources = "listed"
 [[listen]]
 address = "0.0.0.0:{SECURE}"
 sources = "listed"
-tls = {{ certificate = {:?}, key = {:?} }}
+tls = {{ certificate = "{}", key = "{}" }}
 
 [[upstream]]
 name = "default"
@@ -250,8 +250,8 @@ prefix = "/echo"
 profile = "plain"
 upstream = "echo"
 "#,
-            files.certificate,
-            files.key,
+            files.certificate.display(),
+            files.key.display(),
             upstream.address()
         );
         let gated = Launch::on(&host)

@@ -346,6 +346,7 @@ fn endless() -> Upstream {
         let event = "data: {\"a\":1}\n\n";
         let event = format!("{:x}\r\n{event}\r\n", event.len());
         while to.write_all(event.as_bytes()).is_ok() {
+            // The pace of a model: this is a server's thread, nobody waits for it.
             thread::sleep(Duration::from_millis(5));
         }
     })

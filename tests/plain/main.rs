@@ -15,6 +15,7 @@ mod bodies;
 mod secure;
 mod callers;
 mod frames;
+mod names;
 mod upgrades;
 mod framing;
 mod endings;

@@ -1,5 +1,6 @@
 //! A gate in process, an upstream that records, and a client that sees raw bytes.
 
+pub(crate) mod front;
 mod gate;
 mod tls;
 mod upstream;

@@ -435,6 +435,7 @@ impl Inspect for FakeInspect {
         RequestRing {
             state: RingState::Up,
             reason: String::new(),
+            upstreams: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     bind, explain,
-    facts::{absent, broken, facts, interface, metrics, mistake, told},
+    facts::{absent, broken, facts, interface, metrics, mistake, told, upstream},
     ring::Ring,
 };
 use crate::{
@@ -31,7 +31,6 @@ pub(super) struct View {
     /// As bound.
     listen: Vec<String>,
     doors: Vec<(Doorway, ListenSources)>,
-    has_upstream: bool,
 }
 
 impl Inspect for View {
@@ -57,16 +56,21 @@ impl Inspect for View {
     }
 
     fn request_ring(&self) -> RequestRing {
-        if self.has_upstream {
-            return RequestRing {
-                state: RingState::Up,
-                reason: String::new(),
-            };
-        }
+        let upstreams = self.proxy.upstreams();
+        let (state, reason) = if upstreams.is_empty() {
+            let reason =
+                "no upstream: every authorised call is answered 503; give `--upstream URL`";
+            (RingState::Degraded, reason)
+        } else {
+            (RingState::Up, "")
+        };
+        let protected = self.ring.protected();
+        let is_standing = self.ring.agent().is_some();
+        let view = |found| upstream(found, &protected, is_standing);
         RequestRing {
-            state: RingState::Degraded,
-            reason: "no upstream: every authorised call is answered 503; give `--upstream URL`"
-                .into(),
+            state,
+            reason: reason.to_owned(),
+            upstreams: upstreams.into_iter().map(view).collect(),
         }
     }
 
@@ -150,12 +154,7 @@ impl Inspect for View {
 }
 
 impl View {
-    pub(super) fn new(
-        settings: &Settings,
-        bound: &[Bound],
-        ring: Arc<Ring>,
-        proxy: Arc<Proxy>,
-    ) -> Self {
+    pub(super) fn new(bound: &[Bound], ring: Arc<Ring>, proxy: Arc<Proxy>) -> Self {
         let door = |bound: &Bound| {
             let doorway = Doorway {
                 at: bind::tcp(bound)?,
@@ -168,7 +167,6 @@ impl View {
             proxy,
             listen: bound.iter().map(shown).collect(),
             doors: bound.iter().filter_map(door).collect(),
-            has_upstream: !settings.upstreams.is_empty(),
         }
     }
 
