@@ -30,6 +30,9 @@ const END_HEADERS: u8 = 4;
 /// `GET https://localhost/` out of HPACK's static table, but for the host.
 const HEAD: &[u8] = b"\x82\x87\x84\x41\x09localhost";
 
+/// The n-th part of a flood.
+type Make = fn(usize) -> Vec<u8>;
+
 /// Bounded work for the gate, however much is sent.
 const FLOOD: usize = 20_000;
 
@@ -39,7 +42,7 @@ async fn floods_of_frames_end_their_connection_and_nothing_else() {
     let secure = Secure::start(Maker::before(&upstream));
     let (a, _) = secure.gate.two_rollouts();
     let neighbour = secure.h2().await;
-    let rows: [(&str, fn(usize) -> Vec<u8>); 5] = [
+    let rows: [(&str, Make); 5] = [
         // CVE-2023-44487.
         ("rapid reset", |number| {
             let stream = odd(number);
