@@ -173,8 +173,13 @@ impl Slot {
             if is_shared && let Some(stream) = self.free() {
                 return Ok((Held::Two(stream), Age::Used));
             }
-            let held = self.keep(dial(backend, wanted).await?, wanted);
-            Ok((held.ok_or(Unreachable::NotHttp2)?, Age::Fresh))
+            // The addresses may change meanwhile.
+            let changes = self.changes.get();
+            let held = match dial(backend, wanted).await? {
+                Fresh::One(idle) => self.keep(idle, changes, wanted),
+                Fresh::Two(shared) => self.share(shared, changes)?,
+            };
+            Ok((held, Age::Fresh))
         };
         let known = |backend: &Backend| backend.addresses().is_none_or(Addresses::are_known);
         match timeout(backend.connect_timeout, connected).await {
@@ -184,23 +189,22 @@ impl Slot {
         }
     }
 
-    fn keep(&self, fresh: Fresh, wanted: Wanted) -> Option<Held> {
-        match fresh {
-            Fresh::One(mut idle) => {
-                idle.changes = self.changes.get();
-                if wanted == Wanted::Any {
-                    self.chose_one.set(true);
-                }
-                Some(Held::One(Some(idle)))
-            }
-            Fresh::Two(shared) => {
-                self.chose_one.set(false);
-                let shared = Rc::new(shared);
-                let stream = shared.place();
-                self.shared.borrow_mut().push(shared);
-                stream.map(Held::Two)
-            }
+    fn keep(&self, mut idle: Idle, changes: u32, wanted: Wanted) -> Held {
+        idle.changes = changes;
+        if wanted == Wanted::Any {
+            self.chose_one.set(true);
         }
+        Held::One(Some(idle))
+    }
+
+    fn share(&self, shared: Shared, changes: u32) -> Result<Held, Unreachable> {
+        self.chose_one.set(false);
+        let shared = Rc::new(shared);
+        let stream = shared.place().ok_or(Unreachable::NotHttp2)?;
+        if self.changes.get() == changes {
+            self.shared.borrow_mut().push(shared);
+        }
+        Ok(Held::Two(stream))
     }
 
     fn free(&self) -> Option<Stream> {
