@@ -2,15 +2,21 @@
 //!
 //! No lock is shared between workers. An HTTP/1 connection has one holder and goes back only when
 //! both bodies were whole; an HTTP/2 connection has as many as the upstream allows. A connection to
-//! an address that the upstream's name no longer stands for gets no further call.
+//! an address that the upstream's name no longer stands for gets no further call. What nobody needs
+//! any more is closed, also when no further call comes.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     rc::Rc,
+    time::Duration,
 };
 
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    task::spawn_local,
+    time::{sleep, timeout},
+};
 
 use super::{
     dial::{Fresh, Wanted, dial},
@@ -21,6 +27,9 @@ use crate::{
     fault::Unreachable,
     proxy::{addresses::Addresses, backend::Backend, inbound::Outcome},
 };
+
+/// How often idle connections are looked at, while there are any.
+const SWEEP: Duration = Duration::from_secs(2);
 
 /// Idle connections that one worker keeps per upstream.
 const KEPT: usize = 512;
@@ -38,6 +47,8 @@ pub(super) struct Slot {
     chose_one: Cell<bool>,
     /// Of the addresses, when this was last looked at.
     changes: Cell<u32>,
+    /// A task closes what gets old.
+    is_swept: Cell<bool>,
 }
 
 /// A connection in use. Dropped before [`Self::done`], it carries nothing more of this call: an
@@ -87,6 +98,9 @@ impl Pool {
             // In a box: what it takes to connect is large, and rarely needed.
             None => Box::pin(slot.connect(backend, wanted, is_shared)).await?,
         };
+        if matches!((&held, age), (Held::Two(_), Age::Fresh)) {
+            self.sweep(upstream);
+        }
         let lease = Lease {
             held,
             outcome: Rc::clone(outcome),
@@ -97,7 +111,40 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Closes what gets old, for as long as there is something that can.
+    fn sweep(self: &Rc<Self>, upstream: usize) {
+        let is_swept = |slot: &Slot| slot.is_swept.replace(true);
+        if self.0.get(upstream).is_none_or(is_swept) {
+            return;
+        }
+        let pool = Rc::downgrade(self);
+        spawn_local(async move {
+            loop {
+                sleep(SWEEP).await;
+                // A reload has made another pool.
+                let Some(pool) = pool.upgrade() else { return };
+                if !pool.0.get(upstream).is_some_and(Slot::sweep) {
+                    return;
+                }
+            }
+        });
+    }
+}
+
 impl Slot {
+    /// Whether there may be something to close later. Connections in use come back here.
+    fn sweep(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        idle.extract_if(.., |idle| idle.is_old())
+            .for_each(Idle::close);
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| connection.stands());
+        let is_left = !(idle.is_empty() && shared.is_empty());
+        self.is_swept.set(is_left);
+        is_left
+    }
+
     /// Lets go of connections to addresses that no longer count.
     fn follow(&self, backend: &Backend) {
         let Some(addresses) = backend.addresses() else {
@@ -223,6 +270,7 @@ impl Lease {
             && let Some(slot) = self.pool.0.get(self.upstream)
         {
             slot.put(connection);
+            self.pool.sweep(self.upstream);
         }
     }
 }
