@@ -4,6 +4,7 @@
 //! the packet ring stands and opened after it, so no moment is unguarded.
 
 mod bind;
+mod certificates;
 mod check;
 mod events;
 mod explain;

@@ -184,6 +184,7 @@ async fn serve(
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        scheme: caller.scheme(),
         request_id: call.id.clone(),
         upgrades,
         field,

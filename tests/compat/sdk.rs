@@ -74,12 +74,18 @@ impl Sdk {
         place: &Namespace,
         environment: &BTreeMap<String, String>,
     ) -> Self {
-        let mut command = Command::from(place.command(python));
-        // Isolated from the user's packages, and no byte code beside the script.
-        command
-            .args(["-I", "-B"])
-            .arg(format!("{}/compat/{script}", env!("CARGO_MANIFEST_DIR")));
-        Self::spawn(command, environment)
+        Self::spawn(python_command(python, script, place, &[]), environment)
+    }
+
+    /// As [`Self::start`], with words on its command line.
+    pub(crate) fn started_with(
+        python: &Path,
+        script: &str,
+        words: &[&str],
+        place: &Namespace,
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
+        Self::spawn(python_command(python, script, place, words), environment)
     }
 
     /// Runs `script` of Node in `place` with `environment` and nothing else.
@@ -112,11 +118,16 @@ impl Sdk {
 
     /// Has the script do `word`, and returns its first line about it.
     pub(crate) async fn ask(&mut self, word: &str) -> Value {
+        self.tell(word).await;
+        self.next().await
+    }
+
+    /// Has the script do `word`, which it may say nothing about.
+    pub(crate) async fn tell(&mut self, word: &str) {
         self.words
             .write_all(format!("{word}\n").as_bytes())
             .await
             .unwrap();
-        self.next().await
     }
 
     /// The script's next line.
@@ -129,4 +140,14 @@ impl Sdk {
             .expect("the script goes on");
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"))
     }
+}
+
+fn python_command(python: &Path, script: &str, place: &Namespace, words: &[&str]) -> Command {
+    let mut command = Command::from(place.command(python));
+    // Isolated from the user's packages, and no byte code beside the script.
+    command
+        .args(["-I", "-B"])
+        .arg(format!("{}/compat/{script}", env!("CARGO_MANIFEST_DIR")))
+        .args(words);
+    command
 }

@@ -13,6 +13,8 @@ mod paths;
 mod streams;
 mod bodies;
 mod secure;
+mod callers;
+mod frames;
 mod names;
 mod upgrades;
 mod framing;

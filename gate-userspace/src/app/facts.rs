@@ -139,6 +139,7 @@ pub(super) fn mistake(seen: &Mistake) -> String {
         Count::Accepted
         | Count::Unlisted
         | Count::Crowded
+        | Count::Handshake
         | Count::Passed
         | Count::WouldRefuse
         | Count::Complete

@@ -1,7 +1,7 @@
 //! How the rings stand, for the admin API: asks the kernel agent and the proxy, changes nothing
 //! but what root asks of the packet ring itself.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     bind, explain,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     admin::{
-        Doorways, Inspect, PacketFacts,
+        Doorway, Doorways, Inspect, PacketFacts,
         wire::{
             ConnectionRing, Explain, InterfaceSet, InterfaceView, RequestRing, RingState,
             RingVerdict,
@@ -30,7 +30,7 @@ pub(super) struct View {
     pub(super) proxy: Arc<Proxy>,
     /// As bound.
     listen: Vec<String>,
-    doors: Vec<(SocketAddr, ListenSources)>,
+    doors: Vec<(Doorway, ListenSources)>,
 }
 
 impl Inspect for View {
@@ -155,11 +155,17 @@ impl Inspect for View {
 
 impl View {
     pub(super) fn new(bound: &[Bound], ring: Arc<Ring>, proxy: Arc<Proxy>) -> Self {
-        let door = |bound: &Bound| Some((bind::tcp(bound)?, bound.listen.sources));
+        let door = |bound: &Bound| {
+            let doorway = Doorway {
+                at: bind::tcp(bound)?,
+                is_tls: bound.listen.tls.is_some(),
+            };
+            Some((doorway, bound.listen.sources))
+        };
         Self {
             ring,
             proxy,
-            listen: bound.iter().map(bind::address).collect(),
+            listen: bound.iter().map(shown).collect(),
             doors: bound.iter().filter_map(door).collect(),
         }
     }
@@ -169,21 +175,21 @@ impl View {
         let mut prefixes = settings.routes.iter().map(|route| &route.prefix);
         let prefix = prefixes.find(|prefix| prefix.ends_with("/{rollout}"));
         Doorways {
-            listen: self.doors.iter().map(|(at, _)| *at).collect(),
+            listen: self.doors.iter().map(|(door, _)| *door).collect(),
             prefix: prefix.cloned().unwrap_or_default(),
         }
     }
 
     /// The first port that the gate serves.
     pub(super) fn port(&self) -> Option<u16> {
-        self.doors.first().map(|(at, _)| at.port())
+        self.doors.first().map(|(door, _)| door.at.port())
     }
 
     /// Whom the listener at this port admits.
     pub(super) fn sources(&self, port: u16) -> Option<ListenSources> {
         self.doors
             .iter()
-            .find(|(at, _)| at.port() == port)
+            .find(|(door, _)| door.at.port() == port)
             .map(|(_, sources)| *sources)
     }
 
@@ -191,5 +197,15 @@ impl View {
         self.ring
             .agent()
             .ok_or_else(|| format!("there is no packet ring: {}", self.ring.reason()))
+    }
+}
+
+/// A listener in the words of `status`.
+fn shown(bound: &Bound) -> String {
+    let address = bind::address(bound);
+    if bound.listen.tls.is_some() {
+        format!("https://{address}")
+    } else {
+        address
     }
 }
