@@ -4,12 +4,13 @@
 //! a row of his own. Written: `enc:v2:<key id>:` + base64(`iv 12 | ciphertext | tag 16`), the
 //! owner's name as associated data. Read for import: `enc:v1:` + base64(`iv | tag | ciphertext`).
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use aes_gcm::{
     Aes256Gcm, Key, KeyInit, Nonce, Tag,
     aead::{Aead, AeadInPlace, Payload},
 };
+use arc_swap::ArcSwap;
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
@@ -34,11 +35,22 @@ pub struct MasterKey {
     id: KeyId,
 }
 
-/// The master key in use, and older ones that still open rows while they are re-sealed.
+/// The master keys of a file or variable, the oldest first.
 #[derive(Debug)]
-pub struct Keyring {
-    current: MasterKey,
-    older: Vec<MasterKey>,
+pub struct MasterKeys(MasterKey, Vec<MasterKey>);
+
+/// The master keys that this host holds: one seals, all of them open.
+///
+/// Which one seals can change while others read, so that keys are re-sealed under a running gate.
+#[derive(Debug)]
+pub struct Keyring(ArcSwap<Held>);
+
+#[derive(Clone, Debug)]
+struct Held {
+    /// The oldest first, as in the key file. Never empty.
+    keys: Vec<Arc<MasterKey>>,
+    /// The one that seals. Another host may have chosen one that is not here.
+    chosen: KeyId,
 }
 
 /// An upstream key as it lies in the store.
@@ -54,6 +66,8 @@ pub enum MasterKeyError {
     Length(usize),
     #[error("the system has no random numbers to give")]
     NoRandom,
+    #[error("master key {0} seals, and this host does not hold it")]
+    NotHere(KeyId),
 }
 
 /// Why a sealed key stays shut.
@@ -129,6 +143,19 @@ impl MasterKey {
         to_key(&Zeroizing::new(text))
     }
 
+    /// The tag stands before the text, and there is no associated data.
+    fn seal_v1(&self, text: &str) -> Result<Sealed, MasterKeyError> {
+        let mut iv = [0; IV];
+        getrandom::fill(&mut iv).map_err(|_gone| MasterKeyError::NoRandom)?;
+        let mut sealed = Zeroizing::new(text.as_bytes().to_vec());
+        let tag = self
+            .cipher()
+            .encrypt_in_place_detached(Nonce::from_slice(&iv), b"", &mut sealed)
+            .expect("AES-GCM refuses only texts of 64 GiB and more");
+        let blob = [iv.as_slice(), tag.as_slice(), sealed.as_slice()].concat();
+        Ok(Sealed(format!("{V1}{}", STANDARD.encode(blob)).into()))
+    }
+
     fn open_v1(&self, blob: &[u8]) -> Result<UpstreamKey, UnsealError> {
         let (iv, rest) = blob.split_at_checked(IV).ok_or(UnsealError::Malformed)?;
         let (tag, sealed) = rest.split_at_checked(TAG).ok_or(UnsealError::Malformed)?;
@@ -164,13 +191,88 @@ impl FromStr for MasterKey {
     }
 }
 
+impl From<MasterKey> for MasterKeys {
+    fn from(key: MasterKey) -> Self {
+        Self(key, Vec::new())
+    }
+}
+
+/// One or more, apart by white space, the oldest first.
+impl FromStr for MasterKeys {
+    type Err = MasterKeyError;
+
+    fn from_str(text: &str) -> Result<Self, MasterKeyError> {
+        let mut keys = text.split_ascii_whitespace().map(str::parse);
+        let first = keys.next().ok_or(MasterKeyError::NotBase64)??;
+        Ok(Self(first, keys.collect::<Result<_, _>>()?))
+    }
+}
+
+impl IntoIterator for MasterKeys {
+    type Item = MasterKey;
+    type IntoIter = std::iter::Chain<std::iter::Once<MasterKey>, std::vec::IntoIter<MasterKey>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self.0).chain(self.1)
+    }
+}
+
 impl Keyring {
     pub fn new(current: MasterKey, older: Vec<MasterKey>) -> Self {
-        Self { current, older }
+        let chosen = current.id;
+        let keys = older.into_iter().chain([current]).map(Arc::new).collect();
+        Self(ArcSwap::from_pointee(Held { keys, chosen }))
     }
 
+    /// Of a key file: until the store says otherwise its first key seals.
+    pub fn of(keys: MasterKeys) -> Self {
+        let MasterKeys(first, others) = keys;
+        let chosen = first.id;
+        let keys = std::iter::once(first).chain(others).map(Arc::new);
+        let keys = keys.collect();
+        Self(ArcSwap::from_pointee(Held { keys, chosen }))
+    }
+
+    /// The one that seals.
     pub fn current(&self) -> KeyId {
-        self.current.id
+        self.0.load().chosen
+    }
+
+    pub fn known(&self) -> Vec<KeyId> {
+        self.0.load().keys.iter().map(|key| key.id).collect()
+    }
+
+    /// One that lies ready: newer than the one that seals.
+    pub fn standby(&self) -> Option<KeyId> {
+        let held = self.0.load();
+        let newest = held.keys.last().map(|key| key.id)?;
+        (newest != held.chosen).then_some(newest)
+    }
+
+    /// Seals with this one from now on. Whether it is here.
+    pub fn choose(&self, id: KeyId) -> bool {
+        self.change(|held| held.chosen = id);
+        self.known().contains(&id)
+    }
+
+    /// Holds these too, as the newest.
+    pub fn learn(&self, keys: impl IntoIterator<Item = MasterKey>) {
+        let keys: Vec<Arc<MasterKey>> = keys.into_iter().map(Arc::new).collect();
+        self.change(|held| {
+            for key in &keys {
+                if !held.keys.iter().any(|known| known.id == key.id) {
+                    held.keys.push(Arc::clone(key));
+                }
+            }
+        });
+    }
+
+    fn change(&self, change: impl Fn(&mut Held)) {
+        self.0.rcu(|held| {
+            let mut held = Held::clone(held);
+            change(&mut held);
+            held
+        });
     }
 
     /// Seals a key for one owner; under any other owner's name it will not open.
@@ -178,7 +280,22 @@ impl Keyring {
     /// # Errors
     /// When the system has no random numbers to give.
     pub fn seal(&self, owner: &str, key: &UpstreamKey) -> Result<Sealed, MasterKeyError> {
-        self.current.seal(owner, &key.0)
+        self.sealing()?.seal(owner, &key.0)
+    }
+
+    /// Seals a key in the published form, for other systems that hold the same master key. It is
+    /// bound to no owner.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_v1(&self, key: &UpstreamKey) -> Result<Sealed, MasterKeyError> {
+        self.sealing()?.seal_v1(&key.0)
+    }
+
+    fn sealing(&self) -> Result<Arc<MasterKey>, MasterKeyError> {
+        let held = self.0.load();
+        let chosen = held.keys.iter().find(|key| key.id == held.chosen);
+        chosen.cloned().ok_or(MasterKeyError::NotHere(held.chosen))
     }
 
     /// # Errors
@@ -187,18 +304,16 @@ impl Keyring {
         if let Some(rest) = sealed.0.strip_prefix(V2) {
             let (id, blob) = rest.split_once(':').ok_or(UnsealError::Malformed)?;
             let id: KeyId = id.parse()?;
-            let key = self
-                .keys()
-                .find(|key| key.id == id)
-                .ok_or(UnsealError::UnknownKey)?;
+            let held = self.0.load();
+            let key = held.keys.iter().find(|key| key.id == id);
+            let key = key.ok_or(UnsealError::UnknownKey)?;
             return key.open(owner, &unbase64(blob)?);
         }
         if let Some(blob) = sealed.0.strip_prefix(V1) {
             let blob = unbase64(blob)?;
-            let opened = self
-                .keys()
-                .map(|key| key.open_v1(&blob))
-                .find(Result::is_ok);
+            let held = self.0.load();
+            let mut opened = held.keys.iter().rev().map(|key| key.open_v1(&blob));
+            let opened = opened.find(Result::is_ok);
             return opened.unwrap_or(Err(UnsealError::Refused));
         }
         UpstreamKey::new(&sealed.0).ok_or(UnsealError::NotText)
@@ -210,11 +325,7 @@ impl Keyring {
             .0
             .strip_prefix(V2)
             .and_then(|rest| rest.split_once(':'));
-        id.is_some_and(|(id, _)| id.parse() == Ok(self.current.id))
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &MasterKey> {
-        std::iter::once(&self.current).chain(&self.older)
+        id.is_some_and(|(id, _)| id.parse() == Ok(self.current()))
     }
 }
 
@@ -226,6 +337,15 @@ impl Sealed {
 
     pub fn as_row(&self) -> &str {
         &self.0
+    }
+
+    /// The key itself, of a row that lies in the clear.
+    pub fn plaintext(&self) -> Option<UpstreamKey> {
+        if self.is_plaintext() {
+            UpstreamKey::new(&self.0)
+        } else {
+            None
+        }
     }
 
     /// Whether the row lies in the clear, as older systems allowed.

@@ -12,6 +12,7 @@ use crate::{
     clock::Stamp,
     ident::{ClientId, HostName, Revision, RolloutSerial},
     rollout::Rollout,
+    secret::KeyId,
 };
 
 /// Changes that happen together or not at all, under one revision.
@@ -42,6 +43,8 @@ pub enum Write {
     EndRollout(RolloutSerial),
     /// `panic` and `open`.
     SetClosed(bool),
+    /// Which master key seals from now on.
+    SetMaster(KeyId),
 }
 
 /// The line of the audit trail.
@@ -61,6 +64,8 @@ pub struct Note {
 pub struct Snapshot {
     pub revision: Revision,
     pub closed: bool,
+    /// The master key that seals; none was chosen = each host's first.
+    pub master: Option<KeyId>,
     pub clients: Vec<Client>,
     pub rollouts: Vec<Rollout>,
 }
@@ -84,6 +89,7 @@ impl Snapshot {
 pub struct News {
     pub revision: Revision,
     pub closed: bool,
+    pub master: Option<KeyId>,
     pub clients: Vec<(ClientId, Option<Client>)>,
     pub rollouts: Vec<(RolloutSerial, Option<Rollout>)>,
 }
@@ -119,6 +125,8 @@ pub struct Told {
     pub age: Duration,
     /// After how long without word from the store it closes itself.
     pub staleness: Option<Duration>,
+    /// The master keys that it holds.
+    pub keys: Vec<KeyId>,
 }
 
 /// What a feed row is about.
@@ -144,7 +152,7 @@ impl Write {
                 Entity::Rollout(rollout.serial)
             }
             Self::EndRollout(serial) => Entity::Rollout(*serial),
-            Self::SetClosed(_) => Entity::Gate,
+            Self::SetClosed(_) | Self::SetMaster(_) => Entity::Gate,
         }
     }
 }
