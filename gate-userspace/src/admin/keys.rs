@@ -136,16 +136,15 @@ fn read_import(client: ImportClient, opener: Option<&Keyring>) -> Result<Import,
     let stored = stored.map(|key| Sealed::from_row(key.to_owned()));
     let key = match (stored, opener) {
         (None, _) => None,
-        (Some(key), Some(opener)) => {
-            let opened = opener.open("", &key);
-            Some(opened.map_err(|_why| "its key does not open with this APOLLO_ENC_KEY")?)
-        }
-        (Some(key), None) => {
-            let opened = key
-                .plaintext()
-                .ok_or("its key is sealed: set APOLLO_ENC_KEY")?;
-            Some(opened)
-        }
+        (Some(key), Some(opener)) => Some(
+            opener
+                .open("", &key)
+                .map_err(|_why| "its key does not open with this APOLLO_ENC_KEY")?,
+        ),
+        (Some(key), None) => Some(
+            key.plaintext()
+                .ok_or("its key is sealed: set APOLLO_ENC_KEY")?,
+        ),
     };
     Ok(Import {
         name: client.client,

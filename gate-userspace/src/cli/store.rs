@@ -28,7 +28,7 @@ use crate::{
 pub(super) async fn run(gate: &Gate, command: StoreCommand) -> Result<Answer, Fault> {
     match command {
         StoreCommand::Backup(args) => backup(gate, &args).await,
-        StoreCommand::Copy(args) => self::copy_to(gate, &args).await,
+        StoreCommand::Copy(args) => copy_to(gate, &args).await,
         StoreCommand::HostRole(args) => Ok(host_role(&args)),
     }
 }
@@ -89,13 +89,12 @@ async fn fetch(gate: &Gate, file: &mut File) -> Result<u64, Fault> {
 async fn copy_to(gate: &Gate, args: &StoreCopy) -> Result<Answer, Fault> {
     let place = target(args)?;
     let scratch;
-    let from = match &args.from {
-        Some(path) => path,
-        None => {
-            scratch = Scratch::new()?;
-            download(gate, &scratch.file).await?;
-            &scratch.file
-        }
+    let from = if let Some(path) = &args.from {
+        path
+    } else {
+        scratch = Scratch::new()?;
+        download(gate, &scratch.file).await?;
+        &scratch.file
     };
     let mut progress = Progress::new("rows");
     let mut tell = |moved: Moved| {

@@ -78,7 +78,9 @@ impl Refused {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::ClientExists(_) | Self::RolloutExists(_) => "exists",
-            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } => "not_found",
+            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } | Self::NoKey(_) => {
+                "not_found"
+            }
             Self::Disabled(_) => "disabled",
             Self::Shared(_) => "shared",
             Self::NoUpstream { .. } | Self::Invalid(_) => "invalid",
@@ -97,7 +99,6 @@ impl Refused {
             Self::Stopping => "stopping",
             Self::HostRole => "host_role",
             Self::MasterMissing { .. } => "master_key_missing",
-            Self::NoKey(_) => "not_found",
             Self::NotOneFile => "not_one_file",
         }
     }

@@ -111,6 +111,8 @@ impl Postgres {
         let address = Address::read(url).map_err(|why| StoreError::Use(why.into()))?;
         let mut config = address.config;
         config.connect_timeout(PATIENCE).application_name("gated");
+        // A peer that vanished without a word is gone as soon as one that does not answer.
+        config.tcp_user_timeout(PATIENCE).keepalives_idle(PATIENCE);
         if let Some(password) = password.filter(|_| config.get_password().is_none()) {
             config.password(password);
         }

@@ -361,7 +361,7 @@ impl Fleet {
 
 async fn host(database: &Database, name: &str, clock: &Clock) -> Gate {
     let store = Postgres::new(&database.url(), Some(STALENESS)).unwrap();
-    Gate::on(Store::Postgres(store), name, clock.clone(), None).await
+    Box::pin(Gate::on(Store::Postgres(store), name, clock.clone(), None)).await
 }
 
 /// Waits until a host is there.

@@ -110,7 +110,7 @@ impl Model {
                     client.rollouts.remove(rollout);
                 }
             }
-            Step::Drain(rollout) => {
+            Step::Drain(rollout) | Step::RotateRollout(rollout, _) => {
                 if !self.has_rollout(*rollout) {
                     return None;
                 }
@@ -122,11 +122,6 @@ impl Model {
                 let mut rollouts = next.clients.values_mut().flat_map(|c| &mut c.rollouts);
                 let (_, (_, until)) = rollouts.find(|(id, _)| *id == rollout)?;
                 *until = Some(self.now + u64::from(*ttl));
-            }
-            Step::RotateRollout(rollout, _) => {
-                if !self.has_rollout(*rollout) {
-                    return None;
-                }
             }
             Step::Rotate(client, _) => _ = next.clients.get(client)?,
             Step::Wait(seconds) => {

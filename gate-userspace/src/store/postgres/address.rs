@@ -48,9 +48,8 @@ impl Address {
         let verified = roots.unwrap_or(Roots::System);
         let roots = match mode.as_deref() {
             Some("disable") => None,
-            Some("require" | "verify-ca" | "verify-full") => Some(verified),
             None if is_here(&config) => None,
-            None => Some(verified),
+            Some("require" | "verify-ca" | "verify-full") | None => Some(verified),
             Some(_) => return Err(BadUrl::Mode),
         };
         config.ssl_mode(match roots {
@@ -96,11 +95,7 @@ fn is_here(config: &Config) -> bool {
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback()),
     });
-    hosts.all(|is_here| is_here)
-        && config
-            .get_hostaddrs()
-            .iter()
-            .all(|address| address.is_loopback())
+    hosts.all(|is_here| is_here) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
 }
 
 #[cfg(test)]
