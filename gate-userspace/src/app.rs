@@ -11,6 +11,7 @@ mod explain;
 mod facts;
 mod fault;
 mod lock;
+mod lookup;
 mod master;
 pub mod protect;
 mod reload;
@@ -40,6 +41,7 @@ use crate::{
     drain::Tasks,
     grants::Grants,
     kernel,
+    names::Names,
     proxy::{
         Parts, Proxy,
         listen::{self, Bound, Workers},
@@ -60,6 +62,8 @@ pub struct Plan {
     pub protected: Vec<Protected>,
     /// Why there will be no packet ring, if there will be none.
     pub absent: Option<String>,
+    /// What the hosts of upstreams mean: calls go there and nowhere else.
+    pub names: Names,
 }
 
 /// What a start would protect, and whether it can.
@@ -67,7 +71,8 @@ pub struct Plan {
 /// # Errors
 /// When the start must be refused; nothing was bound or attached.
 pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
-    let protected = protect::ports(settings, &protect::is_own, &crate::config::resolve)?;
+    let names = Names::ask(settings.hosts(), crate::config::resolve);
+    let protected = protect::ports(settings, &protect::is_own, &names)?;
     if protected.is_empty() {
         let absent =
             "no listener admits listed sources only, beyond loopback, and no port is guarded";
@@ -75,6 +80,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
         return Ok(Plan {
             protected,
             absent: Some(absent),
+            names,
         });
     }
     let absent = match settings.kernel.need {
@@ -85,7 +91,11 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
         }
         KernelNeed::Prefer => kernel::probe().err().map(|error| Chain(&error).to_string()),
     };
-    Ok(Plan { protected, absent })
+    Ok(Plan {
+        protected,
+        absent,
+        names,
+    })
 }
 
 /// Runs until a signal ends it.
@@ -138,11 +148,13 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         .collect::<Result<Vec<_>, _>>()?;
     let socket = AdminSocket::bind(&settings.admin_socket, &settings.admin_group)?;
 
+    let names = plan.names.clone();
     let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
     let parts = Opened {
         flags: flags.clone(),
         shared: secrets.shared.map(|token| token.digest),
-        settings,
+        settings: Arc::new(settings),
+        names,
         keyring,
         key_file,
         audit_retention: config.audit_retention,
@@ -164,7 +176,8 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
 /// What is open before the packet ring stands.
 struct Opened {
     flags: Flags,
-    settings: Settings,
+    settings: Arc<Settings>,
+    names: Names,
     shared: Option<Digest>,
     keyring: Arc<Keyring>,
     /// None = the master keys were given by value.
@@ -208,6 +221,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     let (held, key_file) = (Arc::clone(&keyring), opened.key_file);
     let parts = Parts {
         settings,
+        names: &opened.names,
         grants: Arc::clone(&grants),
         live,
         keyring,
@@ -236,7 +250,8 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     let reload = Reload {
         control: control.clone(),
         flags: opened.flags,
-        listen: settings.listen.clone(),
+        standing: Arc::clone(settings),
+        names: opened.names,
         ring: Arc::clone(&ring),
         proxy: Arc::clone(&proxy),
     };

@@ -3,7 +3,9 @@
 //! Knows no HTTP: `proxy::respond` is the one translator. Nothing here holds a token, a key or a
 //! word that a caller sent.
 
-use std::io;
+mod upstream;
+
+pub use upstream::{Broken, Unreachable};
 
 use crate::secret::{Look, UnsealError};
 
@@ -90,11 +92,11 @@ pub enum Fault {
     #[error("the gate is draining")]
     Draining,
     #[error("the upstream cannot be reached")]
-    Connect(#[source] io::Error),
+    Connect(#[source] Unreachable),
     #[error("the upstream did not answer in time")]
     UpstreamTimeout,
     #[error("the upstream broke off")]
-    UpstreamBroken(#[source] hyper::Error),
+    UpstreamBroken(#[source] Broken),
     #[error("the upstream changed the protocol without being asked")]
     NotAsked,
     #[error("the provider rejected the key that the gate put in")]

@@ -123,10 +123,11 @@ async fn host_that_starts_without_the_store_serves_when_it_comes() {
     fleet.postgres.kill().unwrap();
     fleet.hosts[2].gated.kill().unwrap();
     fleet.hosts[2].gated.restart().await.unwrap();
-    assert_eq!(fleet.hosts[2].chat("r-1", &token).await.status, 503);
+    let third = &fleet.hosts[2];
+    until(async || third.status("r-1", &token).await == Some(503)).await;
     let refused = fleet.hosts[2].ctl().run("client add other", "").await;
     assert_eq!(refused.unwrap().status, Some(1));
     fleet.postgres.restart().await.unwrap();
     let third = &fleet.hosts[2];
-    until(async || third.chat("r-1", &token).await.status == 200).await;
+    until(async || third.status("r-1", &token).await == Some(200)).await;
 }

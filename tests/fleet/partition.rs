@@ -28,7 +28,7 @@ async fn host_behind_a_cut_cable_is_named_and_then_has_closed_itself() {
     let ended: serde_json::Value = serde_json::from_str(&behind.stdout).unwrap();
     assert_eq!(ended["hosts"][2]["state"], "behind", "{ended}");
     // It serves nobody, not even who is still provisioned.
-    until(async || third.chat("r-2", &tokens[1]).await.status == 503).await;
+    until(async || third.status("r-2", &tokens[1]).await == Some(503)).await;
     until(async || {
         let hosts = first.ctl().json("hosts").await.unwrap();
         hosts["hosts"][2]["state"] == "self-closed"
@@ -38,7 +38,7 @@ async fn host_behind_a_cut_cable_is_named_and_then_has_closed_itself() {
     let ended = first.ctl().json(close).await.unwrap();
     assert_eq!(ended["hosts"][2]["state"], "self-closed", "{ended}");
     third.connect(true);
-    until(async || third.chat("r-3", &tokens[2]).await.status == 200).await;
+    until(async || third.status("r-3", &tokens[2]).await == Some(200)).await;
     for (rollout, token) in ["r-1", "r-2"].iter().zip(&tokens) {
         assert_eq!(third.chat(rollout, token).await.status, 401);
     }

@@ -151,6 +151,13 @@ impl Host {
         call.complete(&self.caller, self.gate()).await.unwrap()
     }
 
+    /// The status of an answer; none when the connection ended before there was one.
+    pub(crate) async fn status(&self, rollout: &str, token: &str) -> Option<u16> {
+        let call = Call::chat(&base(rollout), Some(3)).bearer(token);
+        let answer = call.complete(&self.caller, self.gate()).await;
+        answer.ok().map(|answer| answer.status)
+    }
+
     /// A running stream without an end, its first event read.
     pub(crate) async fn stream(&self, rollout: &str, token: &str) -> Events {
         let call = Call::chat(&base(rollout), None).bearer(token);

@@ -28,6 +28,7 @@ pub mod gated;
 pub mod log;
 pub mod postgres;
 
+pub mod authority;
 pub mod upstream;
 
 pub mod client;

@@ -11,6 +11,8 @@ mod admission;
 mod authority;
 mod paths;
 mod streams;
+mod bodies;
+mod secure;
 mod upgrades;
 mod framing;
 mod endings;

@@ -50,11 +50,14 @@ pub(in crate::config) struct RawUpstream {
     pub(in crate::config) credential: Option<String>,
     pub(in crate::config) key_file: Option<String>,
     pub(in crate::config) key_env: Option<String>,
+    pub(in crate::config) key_credential: Option<String>,
     pub(in crate::config) present_as: Option<String>,
     pub(in crate::config) guard: Option<String>,
     pub(in crate::config) connect_timeout: Option<String>,
     pub(in crate::config) head_timeout: Option<String>,
     pub(in crate::config) idle_timeout: Option<String>,
+    pub(in crate::config) ca_file: Option<String>,
+    pub(in crate::config) http2: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

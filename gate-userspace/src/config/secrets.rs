@@ -79,15 +79,27 @@ pub(super) fn internal(
     }
 }
 
+/// Where an upstream's key stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeyPlace<'a> {
+    Variable(&'a str),
+    /// A file that systemd puts into a directory of its own for each service.
+    Credential(&'a str),
+    File(&'a Path),
+}
+
 pub(super) fn upstream_key(
     environment: Environment<'_>,
-    variable: Option<&str>,
-    file: Option<&Path>,
+    place: Option<KeyPlace<'_>>,
 ) -> Result<Option<UpstreamKey>, Refused> {
-    let (text, origin) = match (variable, file) {
-        (Some(name), _) => (environment(name), name.to_owned()),
-        (None, Some(path)) => (Some(read_file(path)?), path.display().to_string()),
-        (None, None) => return Ok(None),
+    let (text, origin) = match place {
+        Some(KeyPlace::Variable(name)) => (environment(name), name.to_owned()),
+        Some(KeyPlace::Credential(name)) => {
+            let path = credential(environment, "upstream.key_credential", name)?;
+            (Some(read_file(&path)?), path.display().to_string())
+        }
+        Some(KeyPlace::File(path)) => (Some(read_file(path)?), path.display().to_string()),
+        None => return Ok(None),
     };
     match text.map(|text| UpstreamKey::new(&text)) {
         Some(Some(key)) => Ok(Some(key)),
@@ -124,15 +136,18 @@ pub(super) fn credential(
     key: &str,
     name: &str,
 ) -> Result<PathBuf, Refused> {
-    let is_plain = !name.is_empty() && !name.contains('/') && name != "..";
-    match environment("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()) {
-        Some(folder) if is_plain => Ok(Path::new(&folder).join(name)),
-        Some(_) => Err(super::value::refused(key, name, "the name of a credential")),
-        None => Err(super::value::refused(
-            key,
-            name,
-            "there: systemd gives credentials to a service that has LoadCredential=",
-        )),
+    let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
+    let folder = environment("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    match folder {
+        Some(folder) if is_name => Ok(Path::new(&folder).join(name)),
+        Some(_) => Err(Refused::Value {
+            key: key.to_owned(),
+            value: name.to_owned(),
+            expected: "the name of a credential".to_owned(),
+        }),
+        None => Err(Refused::NoCredentials {
+            name: name.to_owned(),
+        }),
     }
 }
 

@@ -5,13 +5,14 @@ mod listen;
 mod ring;
 mod routes;
 mod store;
+mod upstreams;
 
 use std::path::PathBuf;
 
 use super::{
     Config, Environment, Flags, Log, LogFormat,
     Origin::{self, Environment as Env, File, Flag},
-    Reach, Refused, Resolve, Shown, raw, reach, secrets,
+    Reach, Refused, Resolve, Shown, raw, reach, secrets, url,
     value::{self, Word},
 };
 use crate::{
@@ -60,7 +61,7 @@ pub(super) fn settle(
             address: listen.at.to_string(),
         });
     }
-    let upstreams = routes::upstreams(flags, environment, &file.upstream, &mut shown)?;
+    let upstreams = upstreams::upstreams(flags, environment, &file.upstream, &mut shown)?;
     let routes = routes::routes(flags, &file.route, &upstreams, &mut shown)?;
     let guards = ring::guards(flags, &file.guard, &mut shown)?;
     let kernel = ring::kernel(flags, environment, &file.kernel, &mut shown)?;

@@ -5,10 +5,12 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
+use tokio::sync::Notify;
+
 use super::{
     Proxy,
     admit::{self, Ask, Permit},
-    backend::Backend,
+    backend::{Backend, Site},
     field::Field,
     present::Presented,
     route::{Matched, Routes},
@@ -18,6 +20,7 @@ use crate::{
     fault::{Denied, Fault},
     grants::Grants,
     ident::TokenId,
+    names::Names,
     profile::Sight,
     secret::Digest,
     settings::{CredentialMode, Settings},
@@ -39,12 +42,23 @@ pub(crate) struct Setup {
 pub(crate) struct Current(RefCell<Rc<Setup>>);
 
 impl Plan {
-    pub(crate) fn new(settings: &Settings) -> Arc<Self> {
+    /// `wanted` is told when a name's addresses are needed that are not known.
+    pub(crate) fn new(settings: &Settings, names: &Names, wanted: &Arc<Notify>) -> Arc<Self> {
+        let backend = |upstream| Backend::new(upstream, names, wanted);
         Arc::new(Self {
             routes: Routes::new(settings),
-            backends: settings.upstreams.iter().map(Backend::new).collect(),
+            backends: settings.upstreams.iter().map(backend).collect(),
             apollo_internal: settings.apollo_internal,
         })
+    }
+
+    /// Calls go to these addresses from here on.
+    pub(crate) fn moves(&self, names: &Names) {
+        for backend in &self.backends {
+            if let Site::Tcp { host, addresses } = &backend.site {
+                addresses.publish(&names.of(host));
+            }
+        }
     }
 
     /// What the call presents, as its route's profile reads it. What its caller may bring besides,

@@ -150,7 +150,7 @@ fn message(stop: &Stop) -> Cow<'static, str> {
             | Denied::WrongSource => "unauthorized".into(),
         },
         Stop::Fault(Fault::Connect(cause)) => {
-            format!("the upstream cannot be reached: {}", cause.kind()).into()
+            format!("the upstream cannot be reached: {}", cause.cause()).into()
         }
         Stop::Fault(fault) => fault.to_string().into(),
         Stop::Cut(why) => cut_message(*why).into(),
@@ -163,7 +163,7 @@ fn details(stop: &Stop) -> Option<serde_json::Value> {
         return Some(detail("retry_after", seconds));
     }
     match stop {
-        Stop::Fault(Fault::Connect(cause)) => Some(detail("cause", cause.kind().to_string())),
+        Stop::Fault(Fault::Connect(cause)) => Some(detail("cause", cause.cause())),
         Stop::Denied(_) | Stop::Fault(_) | Stop::Cut(_) => None,
     }
 }

@@ -31,6 +31,7 @@ use crate::{
 pub(crate) struct Outbound {
     request: Request<Inbound>,
     auth: Auth,
+    upgrades: bool,
 }
 
 /// Whose credential the upstream sees.
@@ -95,7 +96,11 @@ pub(crate) fn credential(
     *request.method_mut() = method;
     *request.uri_mut() = target(&uri, query.as_deref(), way)?;
     *request.headers_mut() = headers;
-    Ok(Outbound { request, auth })
+    Ok(Outbound {
+        request,
+        auth,
+        upgrades: way.upgrades,
+    })
 }
 
 /// Takes the caller's credential off the head, and finds the key that comes in its place.
@@ -181,6 +186,11 @@ impl Auth {
 impl Outbound {
     pub(crate) fn auth(&self) -> Auth {
         self.auth
+    }
+
+    /// Whether it asks for a WebSocket.
+    pub(super) fn upgrades(&self) -> bool {
+        self.upgrades
     }
 
     pub(super) fn into_request(self) -> Request<Inbound> {

@@ -22,6 +22,7 @@ pub struct Seen {
     pub method: String,
     /// Path and query as they came.
     pub target: String,
+    pub version: http::Version,
     /// In order, repeated ones repeated.
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Bytes,
