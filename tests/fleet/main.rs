@@ -11,3 +11,5 @@ mod revoke;
 mod partition;
 
 mod killed;
+
+mod tools;

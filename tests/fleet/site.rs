@@ -155,7 +155,7 @@ impl Host {
     pub(crate) async fn status(&self, rollout: &str, token: &str) -> Option<u16> {
         let call = Call::chat(&base(rollout), Some(3)).bearer(token);
         let answer = call.complete(&self.caller, self.gate()).await;
-        answer.ok().map(|answer| answer.status)
+        answer.ok().map(|answer| answer.status.as_u16())
     }
 
     /// A running stream without an end, its first event read.
