@@ -21,7 +21,7 @@ const UPSTREAM_PORT: u16 = 9000;
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Ends a broken run.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Fields drop top to bottom.
 pub(crate) struct Fleet {

@@ -21,7 +21,7 @@ use crate::scratch::Scratch;
 const OWNER: &str = "postgres";
 
 /// Ends a broken run.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Postgres {
     place: Namespace,

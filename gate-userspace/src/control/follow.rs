@@ -66,7 +66,11 @@ impl Writer {
             return Err(StoreError::Closed);
         }
         let seen = self.desk.grants.revision();
-        let news = self.desk.store.news(seen).await?;
+        let mut news = self.desk.store.news(seen).await?;
+        if !news.is_whole {
+            tracing::warn!(revision = %seen, "was away for longer than changes are remembered");
+            news = self.all_as_news().await?;
+        }
         let revision = news.revision;
         if revision > seen {
             self.apply(news).await;
@@ -74,6 +78,17 @@ impl Writer {
         }
         self.mend().await;
         self.tell(revision).await
+    }
+
+    /// For a host that cannot follow step by step any more.
+    async fn all_as_news(&self) -> Result<News, StoreError> {
+        let snapshot = self.desk.store.snapshot().await?;
+        let (grants, shared) = (&self.desk.grants, self.desk.shared.as_ref());
+        let clients = grants.clients().into_iter().map(|grant| grant.record());
+        // The configured one has a row too, but its token stands in no store.
+        let clients = clients.filter(|client| shared.is_none_or(|(name, _)| *name != client.name));
+        let rollouts = grants.rollouts().into_iter().map(|grant| grant.serial);
+        Ok(snapshot.as_news(clients.map(|client| client.id), rollouts))
     }
 
     /// A host whose packet ring is behind lives, and says that it does not enforce this yet.

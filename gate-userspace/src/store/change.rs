@@ -3,7 +3,7 @@
 //! State-based: a change holds the whole new record. Every commit is one revision; each of its
 //! changes is a row of the feed, which is the audit trail too, so a note never holds a secret.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
@@ -87,11 +87,40 @@ impl Snapshot {
 /// What changed since a revision, as it stands; `None` = it has ended.
 #[derive(Debug)]
 pub struct News {
+    /// False when the feed was forgotten so far back: then this is not all that changed.
+    pub is_whole: bool,
     pub revision: Revision,
     pub closed: bool,
     pub master: Option<KeyId>,
     pub clients: Vec<(ClientId, Option<Client>)>,
     pub rollouts: Vec<(RolloutSerial, Option<Rollout>)>,
+}
+
+impl Snapshot {
+    /// All there is, as news for somebody who has these: what he alone has, has ended.
+    pub fn as_news(
+        self,
+        clients: impl Iterator<Item = ClientId>,
+        rollouts: impl Iterator<Item = RolloutSerial>,
+    ) -> News {
+        let mut now: BTreeMap<_, _> = clients.map(|id| (id, None)).collect();
+        now.extend(
+            self.clients
+                .into_iter()
+                .map(|client| (client.id, Some(client))),
+        );
+        let mut open: BTreeMap<_, _> = rollouts.map(|serial| (serial, None)).collect();
+        let rollouts = self.rollouts.into_iter();
+        open.extend(rollouts.map(|rollout| (rollout.serial, Some(rollout))));
+        News {
+            is_whole: true,
+            revision: self.revision,
+            closed: self.closed,
+            master: self.master,
+            clients: now.into_iter().collect(),
+            rollouts: open.into_iter().collect(),
+        }
+    }
 }
 
 /// Which lines of the audit trail.

@@ -49,8 +49,12 @@ pub fn host_grants(role: &str) -> String {
 
 /// Longer than this, and the store counts as gone.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a change may go unnoticed when the notice of it is lost.
+/// How long a change may go unnoticed while nobody listens for notices.
 const POLL: Duration = Duration::from_secs(1);
+/// The same while somebody does: thousands of hosts that ask every second are a load of their own.
+const SELDOM: Duration = Duration::from_secs(5);
+/// A host asks at least this often before it would close itself.
+const TIMES: u32 = 6;
 /// The writer needs one, and who reads the audit trail must not keep it waiting.
 const CONNECTIONS: usize = 3;
 
@@ -59,6 +63,8 @@ pub struct Postgres {
     pool: Pool,
     config: Arc<Config>,
     bell: Arc<Notify>,
+    /// Whether notices come in.
+    is_listening: Arc<AtomicBool>,
     /// None = the way to the server is not encrypted.
     tls: Option<MakeRustlsConnect>,
     is_migrated: Arc<AtomicBool>,
@@ -140,6 +146,7 @@ impl Postgres {
             pool,
             config: Arc::new(config),
             bell: Arc::default(),
+            is_listening: Arc::default(),
             tls,
             is_migrated: Arc::default(),
             is_reader: Arc::default(),
@@ -217,7 +224,13 @@ impl Postgres {
 
     pub(super) async fn rung(&self) {
         // Too long without a ring is as good as one.
-        _ = tokio::time::timeout(POLL, self.bell.notified()).await;
+        let poll = if self.is_listening.load(Ordering::Acquire) {
+            let often = self.bounds.staleness.map_or(SELDOM, |bound| bound / TIMES);
+            often.clamp(POLL, SELDOM)
+        } else {
+            POLL
+        };
+        _ = tokio::time::timeout(poll, self.bell.notified()).await;
     }
 
     /// A connection to whatever is there, not brought to this version.

@@ -97,6 +97,10 @@ pub(super) const ADD_CHANGE: &str = "INSERT INTO gate_changes (revision, seq, at
 pub(super) const CHANGED_SINCE: &str =
     "SELECT DISTINCT entity, entity_id FROM gate_changes WHERE revision > $1";
 
+/// Every commit has a line, so the next one is missing only when it was forgotten.
+pub(super) const NEXT_IS_THERE: &str =
+    "SELECT EXISTS (SELECT 1 FROM gate_changes WHERE revision = $1)";
+
 pub(super) const AUDIT: &str = "SELECT revision, seq, at, host, actor, kind, subject, detail \
      FROM gate_changes WHERE at >= $1 AND revision > $2 AND ($3 = '' OR client = $4) \
      ORDER BY revision DESC, seq DESC LIMIT $5";

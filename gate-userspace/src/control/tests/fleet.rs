@@ -185,6 +185,32 @@ async fn a_master_key_is_taken_when_every_host_holds_it() {
     assert!(!fleet.a.control.has_older_keys());
 }
 
+/// What was revoked in between must not stay because nobody remembers that it was.
+#[tokio::test]
+async fn a_host_that_was_away_too_long_starts_over() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let gone = add(&fleet.a, "gone", &[]).await;
+    let kept = add(&fleet.a, "kept", &[]).await;
+    let opened = open(&fleet.a, "r", "kept").await;
+    let store = Postgres::new(&fleet.database.url(), Some(STALENESS)).unwrap();
+    let keyring = Keyring::new(fakes::master(), Vec::new());
+    let (store, clock) = (Store::Postgres(store), fleet.clock.clone());
+    let away = Box::pin(Gate::still(store, "away", clock, None, keyring)).await;
+    let (away, mut worker) = away.unwrap();
+    assert!(alive(&away, &gone.token) && alive(&away, &opened.tokens[0]));
+    fleet.a.control.revoke(ACTOR, name("gone")).await.unwrap();
+    let closing = Closing::Ids(vec![id("r")]);
+    fleet.a.control.close(ACTOR, closing).await.unwrap();
+    fleet.a.control.forget(Stamp(i64::MAX)).await.unwrap();
+    let last = add(&fleet.a, "last", &[]).await;
+    worker.writer.follow().await.unwrap();
+    assert!(grant(&away, &gone.token).is_none() && grant(&away, &opened.tokens[0]).is_none());
+    assert!(alive(&away, &kept.token) && alive(&away, &last.token));
+    assert_eq!(away.control.grants().revision(), last.revision);
+}
+
 /// With the grants that `store host-role` prints, and no more.
 #[tokio::test]
 async fn a_gate_with_the_role_of_a_host_follows_and_cannot_provision() {

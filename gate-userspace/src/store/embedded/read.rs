@@ -52,6 +52,8 @@ pub(super) fn news(connection: &mut Connection, since: Revision) -> Result<News,
     let view = connection.transaction()?;
     let (revision, closed, master) = state(&view)?;
     let mut news = News {
+        // Nobody else writes to a file, so nobody follows it from far behind.
+        is_whole: true,
         revision,
         closed,
         master,

@@ -2,7 +2,7 @@
 //!
 //! Whatever goes wrong here costs latency, never a change: the feed is read on a timer too.
 
-use std::{future::poll_fn, pin::pin, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::atomic::Ordering, time::Duration};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Socket, tls::MakeTlsConnect};
@@ -34,6 +34,7 @@ impl Postgres {
     {
         let (client, connection) = self.config.connect(tls).await?;
         self.hear(client, connection).await;
+        self.is_listening.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -53,6 +54,7 @@ impl Postgres {
                     if !is_listening {
                         return;
                     }
+                    self.is_listening.store(true, Ordering::Release);
                     // What was committed before this is heard of by looking.
                     self.bell.notify_one();
                 }

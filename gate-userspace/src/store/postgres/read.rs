@@ -46,6 +46,7 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
     let statement = client.prepare_cached(sql::STATE).await?;
     let (revision, closed, master) = state(&client.query_one(&statement, &[]).await?)?;
     let mut news = News {
+        is_whole: true,
         revision,
         closed,
         master,
@@ -58,6 +59,9 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
     let view = view(client).await?;
     // The state may have gone on before this view of it began.
     (news.revision, news.closed, news.master) = state(&view.query_one(&statement, &[]).await?)?;
+    let next = since.0.cast_signed().saturating_add(1);
+    let is_there = view.prepare_cached(sql::NEXT_IS_THERE).await?;
+    news.is_whole = view.query_one(&is_there, &[&next]).await?.try_get(0)?;
     let (clients, rollouts) = changed(&view, since).await?;
     let now = live(&view, &clients, &rollouts).await?;
     let mut of_id: HashMap<_, _> = now
