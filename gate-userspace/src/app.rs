@@ -4,6 +4,7 @@
 //! the packet ring stands and opened after it, so no moment is unguarded.
 
 mod bind;
+mod certificates;
 mod check;
 mod closed;
 mod events;
@@ -233,7 +234,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         .into_iter()
         .map(bind::Taken::listen)
         .collect::<Result<Vec<_>, _>>()?;
-    let view = View::new(settings, &bound, Arc::clone(&ring), Arc::clone(&proxy));
+    let view = View::new(&bound, Arc::clone(&ring), Arc::clone(&proxy));
     let view = view.with_keys(Arc::clone(&held), key_file.clone());
     let doorways = view.doorways(settings);
     let workers = start_workers(&proxy, &bound)?;

@@ -7,7 +7,10 @@ mod upstream;
 
 pub use upstream::{Broken, Unreachable};
 
-use crate::secret::{Look, UnsealError};
+use crate::{
+    ident::UpstreamName,
+    secret::{Look, UnsealError},
+};
 
 /// What [`crate::proxy`] answers instead of an upstream.
 #[derive(Debug)]
@@ -91,8 +94,12 @@ pub enum Fault {
     Stale,
     #[error("the gate is draining")]
     Draining,
-    #[error("the upstream cannot be reached")]
-    Connect(#[source] Unreachable),
+    #[error("upstream `{upstream}` cannot be reached")]
+    Connect {
+        upstream: UpstreamName,
+        #[source]
+        cause: Unreachable,
+    },
     #[error("the upstream did not answer in time")]
     UpstreamTimeout,
     #[error("the upstream broke off")]
@@ -193,7 +200,7 @@ impl Fault {
             }
             Self::HeadTooLarge => Type::HeadTooLarge,
             Self::BodyTooLarge { .. } => Type::BodyTooLarge,
-            Self::NoUpstream | Self::Connect(_) => Type::ConnectionError,
+            Self::NoUpstream | Self::Connect { .. } => Type::ConnectionError,
             Self::NoKey => Type::ClientMisconfigured,
             Self::KeyUnavailable(_) => Type::KeyUnavailable,
             Self::KeyNotText => Type::InternalError,
@@ -214,7 +221,7 @@ impl Fault {
             | Self::BodyTooLarge { .. }
             | Self::BodyStalled
             | Self::BodyBroken => Blame::Client,
-            Self::Connect(_)
+            Self::Connect { .. }
             | Self::UpstreamTimeout
             | Self::UpstreamBroken(_)
             | Self::NotAsked

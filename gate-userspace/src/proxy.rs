@@ -66,6 +66,7 @@ use tokio::sync::{Notify, broadcast};
 
 pub use explain::{Question, Verdict};
 pub use mistakes::{Mistake, Noticed, Replay};
+pub use plan::Leads;
 
 use self::{
     admit::Ask,
@@ -183,6 +184,7 @@ async fn serve(
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        scheme: caller.scheme(),
         request_id: call.id.clone(),
         upgrades,
         field,
@@ -245,6 +247,11 @@ impl Proxy {
     /// Sends calls to where the names of upstreams lead by now. What is on its way goes on.
     pub fn moves(&self, names: &Names) {
         self.plan.load().moves(names);
+    }
+
+    /// Where calls go by now.
+    pub fn upstreams(&self) -> Vec<Leads> {
+        self.plan.load().leads()
     }
 
     /// Told when the addresses of a name are wanted: there are none, or none of them answers.

@@ -8,6 +8,7 @@ mod upstream;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ pub use upstream::{
 use crate::{
     ident::{HostName, UpstreamName},
     secret::Digest,
+    tls,
 };
 
 /// What a stranger meets.
@@ -42,6 +44,8 @@ pub struct Listen {
     pub origins: Vec<String>,
     /// Users whose processes may name a client instead of presenting a token; Unix sockets only.
     pub delegates: Vec<u32>,
+    /// What is shown to callers, where TLS is spoken.
+    pub tls: Option<Arc<tls::Server>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

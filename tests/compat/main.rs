@@ -29,3 +29,5 @@ mod vectors;
 mod node;
 
 mod agents;
+
+mod wires;

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -34,12 +35,14 @@ pub enum Until {
 
 impl Authority {
     pub fn new() -> anyhow::Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         let folder = Scratch::new()?;
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params
             .distinguished_name
-            .push(DnType::CommonName, "authority of one test");
+            .push(DnType::CommonName, format!("authority {number} of a test"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         fs::write(folder.join("ca.pem"), params.self_signed(&key)?.pem())?;
         let issuer = Issuer::new(params, key);
@@ -49,6 +52,11 @@ impl Authority {
     /// The root, for whoever is to believe in it.
     pub fn root(&self) -> PathBuf {
         self.folder.join("ca.pem")
+    }
+
+    /// The line of an `[[upstream]]` that names the root.
+    pub fn line(&self) -> String {
+        format!("ca_file = \"{}\"", self.root().display())
     }
 
     pub fn folder(&self) -> &Path {

@@ -14,6 +14,12 @@ mod packet;
 
 mod guard;
 
+mod moves;
+
+mod trust;
+
+mod memory;
+
 mod request;
 
 mod revoke;

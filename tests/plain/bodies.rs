@@ -101,11 +101,7 @@ fn answers_pass_byte_for_byte_over_http2() {
     let upstream =
         harness::upstream::Upstream::over(Wire::tls(config), &Namespace::here(), anywhere, script)
             .unwrap();
-    let lines = format!(
-        "url = \"{}\"\nca_file = {:?}\nhttp2 = true",
-        upstream.url(),
-        ca.root()
-    );
+    let lines = format!("url = \"{}\"\n{}\nhttp2 = true", upstream.url(), ca.line());
     let gate = Maker::configured(&lines).start();
     let (a, _) = gate.two_rollouts();
     for_all(&pieces(), |pieces| {
@@ -224,6 +220,25 @@ fn trailers_of_a_caller_stay_here() {
     // The connection is where both sides think it is.
     let again = connection.call("POST", CHAT_A, &[("x-api-key", &a)], "{}");
     assert_eq!(again.status, 200);
+    // Over HTTP/2 they need no announcement.
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let upstream =
+        harness::upstream::Upstream::over(Wire::h2c(), &Namespace::here(), anywhere, |_| {
+            Reply::json(200, &serde_json::json!({}))
+        })
+        .unwrap();
+    let gate = Maker::configured(&format!("url = \"{}\"\nhttp2 = true", upstream.url())).start();
+    let (a, _) = gate.two_rollouts();
+    let headers = [("x-api-key", a.as_str()), ("transfer-encoding", "chunked")];
+    let behind = "2\r\n{}\r\n0\r\nx-api-key: own\r\n\r\n";
+    let mut connection = gate.connect();
+    connection.send(request("POST", CHAT_A, &headers, behind));
+    assert_eq!(connection.reply().status, 200);
+    let seen = upstream.journal().requests().pop().unwrap();
+    assert_eq!(
+        (seen.header("x-api-key"), &seen.body[..]),
+        (None, &b"{}"[..])
+    );
 }
 
 /// Interim answers of an upstream are for its own caller, which is the gate.

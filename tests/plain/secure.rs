@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[test]
 fn a_call_is_the_same_over_every_wire() {
     let ca = Authority::new().unwrap();
-    let root = format!("ca_file = {:?}", ca.root());
+    let root = ca.line();
     let tls = |versions: &[&str]| {
         Wire::tls(
             ca.server(&["localhost"], Until::LongFromNow, versions)
@@ -100,7 +100,7 @@ fn a_unix_socket_is_an_upstream_with_and_without_a_path() {
 #[test]
 fn an_upstream_that_cannot_prove_itself_gets_no_request() {
     let (ca, other) = (Authority::new().unwrap(), Authority::new().unwrap());
-    let root = format!("ca_file = {:?}", ca.root());
+    let root = ca.line();
     let rows = [
         (
             "unknown issuer",
@@ -130,17 +130,96 @@ fn an_upstream_that_cannot_prove_itself_gets_no_request() {
     }
 }
 
+/// The second handshake is a short one.
+#[test]
+fn a_session_is_taken_up_again() {
+    let ca = Authority::new().unwrap();
+    let config = ca.server(&["localhost"], Until::LongFromNow, &[]).unwrap();
+    let upstream = start(Wire::tls(config), |_| {
+        Reply::json(200, &json!({})).header("connection", "close")
+    });
+    let gate = before(&upstream, &ca.line());
+    let (a, _) = gate.two_rollouts();
+    for _ in 0..3 {
+        assert_eq!(gate.bearer(&a, "POST", CHAT_A).status, 200);
+    }
+    assert_eq!(
+        (
+            upstream.journal().connections(),
+            upstream.journal().resumed()
+        ),
+        (3, 2)
+    );
+}
+
+/// Who comes while a connection is being made waits for that one.
+#[test]
+fn a_crowd_of_first_calls_makes_one_connection_per_worker() {
+    let (to_test, steps) = mpsc::channel();
+    let upstream = streams(Wire::h2c(), to_test);
+    let gate = before(&upstream, "http2 = true");
+    let (a, _) = gate.two_rollouts();
+    let mut calls: Vec<_> = (0..40).map(|_| gate.connect()).collect();
+    for call in &mut calls {
+        call.send(request("POST", CHAT_A, &[("x-api-key", &a)], "{}"));
+    }
+    for _ in 0..40 {
+        assert!(
+            steps
+                .recv_timeout(PATIENCE)
+                .unwrap()
+                .send("data: [DONE]\n\n")
+        );
+    }
+    for call in &mut calls {
+        assert_eq!(call.head().status, 200);
+    }
+    assert!(upstream.journal().connections() <= 2);
+}
+
+/// The idle limit of a stream, and the limit of a body that says no length.
+#[test]
+fn limits_hold_over_http2_too() {
+    let (to_test, steps) = mpsc::channel();
+    let upstream = streams(Wire::h2c(), to_test);
+    let lines = format!(
+        "url = \"{}\"\nhttp2 = true\nidle_timeout = \"50ms\"",
+        upstream.url()
+    );
+    let gate = Maker::configured(&lines)
+        .set(|settings| settings.routes[0].body_limit = Some(1000))
+        .start();
+    let (a, _) = gate.two_rollouts();
+    let mut idle = gate.connect();
+    idle.send(request("POST", CHAT_A, &[("x-api-key", &a)], "{}"));
+    let _said_nothing = steps.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(idle.head().status, 200);
+    let error = String::from_utf8(idle.chunk().unwrap()).unwrap();
+    assert!(error.contains("UPSTREAM_TIMEOUT"), "{error}");
+    left(&upstream, 0);
+    let chunked = [("x-api-key", a.as_str()), ("transfer-encoding", "chunked")];
+    let mut large = gate.connect();
+    large.send(request(
+        "POST",
+        CHAT_A,
+        &chunked,
+        &format!("7d0\r\n{:2000}\r\n", ""),
+    ));
+    let reply = large.reply();
+    assert_eq!(
+        (reply.status, reply.kind().as_str()),
+        (413, "BODY_TOO_LARGE")
+    );
+    assert_eq!(upstream.journal().requests().len(), 1);
+}
+
 /// The address counts as a name too, where the certificate says so.
 #[test]
 fn an_address_can_be_certified() {
     let ca = Authority::new().unwrap();
     let config = ca.server(&["127.0.0.1"], Until::LongFromNow, &[]).unwrap();
     let upstream = start(Wire::tls(config), |_| Reply::json(200, &json!({})));
-    let url = format!(
-        "url = \"https://{}\"\nca_file = {:?}",
-        upstream.address(),
-        ca.root()
-    );
+    let url = format!("url = \"https://{}\"\n{}", upstream.address(), ca.line());
     let gate = Maker::configured(&url).start();
     let (a, _) = gate.two_rollouts();
     assert_eq!(gate.bearer(&a, "POST", CHAT_A).status, 200);
@@ -177,6 +256,33 @@ fn a_caller_that_leaves_ends_its_own_stream_only() {
         assert!(of_stayer.send("data: [DONE]\n\n"));
         assert_eq!(stayer.chunk().unwrap(), b"data: [DONE]\n\n");
     }
+    assert_eq!(upstream.journal().closed(), 0);
+}
+
+/// Acceptance 69 over HTTP/2: the revoked stream ends with an error here and a reset there.
+#[test]
+fn a_revocation_ends_its_own_streams_only() {
+    let (to_test, steps) = mpsc::channel();
+    let upstream = streams(Wire::h2c(), to_test);
+    let gate = before(&upstream, "http2 = true");
+    let (a, b) = gate.two_rollouts();
+    let mut calls = Vec::new();
+    for (path, token) in [(CHAT_A, &a), ("/rollout/B/v1/chat/completions", &b)] {
+        let mut call = gate.connect();
+        call.send(request("POST", path, &[("x-api-key", token)], "{}"));
+        let of_call = steps.recv_timeout(PATIENCE).unwrap();
+        assert!(of_call.send("data: 1\n\n"));
+        assert_eq!(call.head().status, 200);
+        assert_eq!(call.chunk().unwrap(), b"data: 1\n\n");
+        calls.push((call, of_call));
+    }
+    gate.close("A");
+    let error = String::from_utf8(calls[0].0.chunk().unwrap()).unwrap();
+    assert!(error.contains("REVOKED"), "{error}");
+    left(&upstream, 0);
+    let (stays, of_stays) = &mut calls[1];
+    assert!(of_stays.send("data: [DONE]\n\n"));
+    assert_eq!(stays.chunk().unwrap(), b"data: [DONE]\n\n");
     assert_eq!(upstream.journal().closed(), 0);
 }
 
@@ -257,7 +363,7 @@ fn an_upstream_that_goes_away_is_left_in_peace() {
 #[test]
 fn a_broken_stream_ends_with_an_error_event_over_every_wire() {
     let ca = Authority::new().unwrap();
-    let lines = format!("ca_file = {:?}\nhttp2 = true", ca.root());
+    let lines = format!("{}\nhttp2 = true", ca.line());
     let config = |versions| {
         ca.server(&["localhost"], Until::LongFromNow, versions)
             .unwrap()

@@ -1,5 +1,5 @@
-//! Takes up what changed without a restart: routes, upstreams, guards, interfaces, and where the
-//! names of upstreams lead.
+//! Takes up what changed without a restart: routes, upstreams, guards, interfaces, certificates, and
+//! where the names of upstreams lead.
 //!
 //! New ports are guarded before the first call can go there, and old ones released after the last
 //! could. A configuration that cannot be read, or asks for what takes a restart, changes nothing;
@@ -17,6 +17,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{
+    certificates::Certificates,
     lookup,
     protect::{self, Protected},
     ring::Ring,
@@ -29,6 +30,7 @@ use crate::{
     proxy::Proxy,
     settings::{KernelNeed, Listen, Settings},
     telemetry::Chain,
+    tls::Pem,
 };
 use moves::Moves;
 
@@ -59,6 +61,7 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
         let mut seen = modified(file.as_ref());
         let mut look = interval(LOOK);
         let mut moves = Moves::default();
+        let mut certificates = Certificates::of(&reload.standing.listen);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -66,8 +69,9 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
                     moves.take_up(&mut reload, found).await;
                     continue;
                 }
-                _ = hangup.recv() => {}
+                _ = hangup.recv() => certificates.read(),
                 _ = look.tick() => {
+                    certificates.look();
                     let now = modified(file.as_ref());
                     if now == seen || now.is_none() {
                         continue;
@@ -92,7 +96,7 @@ impl Reload {
             }
         };
         if addresses(&settings.listen) != addresses(&self.standing.listen) {
-            warn!("other listen addresses take a restart: the old ones stay");
+            warn!("other listen addresses or certificate files take a restart: the old ones stay");
         }
         settings.listen.clone_from(&self.standing.listen);
         let names = self.know(&settings).await;
@@ -179,8 +183,12 @@ fn union(before: &[Protected], wanted: &[Protected]) -> Vec<Protected> {
     before.iter().chain(new).cloned().collect()
 }
 
-fn addresses(listen: &[Listen]) -> Vec<String> {
-    listen.iter().map(|listen| listen.at.to_string()).collect()
+fn addresses(listen: &[Listen]) -> Vec<(String, Option<&Pem>)> {
+    let each = listen.iter().map(|listen| {
+        let files = listen.tls.as_ref().map(|server| server.files());
+        (listen.at.to_string(), files)
+    });
+    each.collect()
 }
 
 fn modified(file: Option<&PathBuf>) -> Option<SystemTime> {

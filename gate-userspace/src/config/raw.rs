@@ -40,6 +40,14 @@ pub(in crate::config) struct RawListen {
     pub(in crate::config) origins: Vec<String>,
     pub(in crate::config) delegation: Option<bool>,
     pub(in crate::config) uids: Vec<u32>,
+    pub(in crate::config) tls: Option<RawTls>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawTls {
+    pub(in crate::config) certificate: String,
+    pub(in crate::config) key: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

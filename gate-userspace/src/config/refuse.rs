@@ -60,6 +60,12 @@ pub enum Refused {
         #[source]
         cause: TlsError,
     },
+    #[error("the certificate for {address} cannot be used")]
+    Certificate {
+        address: String,
+        #[source]
+        cause: TlsError,
+    },
     #[error("route `{prefix}` names upstream `{upstream}`, which is not configured")]
     NoSuchUpstream { prefix: String, upstream: String },
     #[error("{what} `{name}` is configured twice")]
@@ -103,6 +109,11 @@ impl Refused {
             Self::Roots { .. } => {
                 "`ca_file` is the PEM file of the authority that signed the upstream's certificate; \
                  without one, this system's roots are believed"
+                    .into()
+            }
+            Self::Certificate { .. } => {
+                "`certificate` is a PEM file with the chain, the listener's own first; `key` is its \
+                 private key in PEM, readable by this user"
                     .into()
             }
             Self::NoSuchUpstream { upstream, .. } => {

@@ -4,6 +4,8 @@
 
 use std::io;
 
+use rustls::CertificateError;
+
 /// Why there is no connection to an upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreachable {
@@ -27,6 +29,21 @@ impl Unreachable {
             Self::Tls(_) => "TLS handshake failed".to_owned(),
             Self::NotHttp2 => "no HTTP/2".to_owned(),
         }
+    }
+
+    /// What an operator may do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        let Self::Tls(cause) = self else {
+            return (matches!(self, Self::NotHttp2)).then_some("leave `http2` out");
+        };
+        let rustls::Error::InvalidCertificate(why) = cause else {
+            return None;
+        };
+        matches!(
+            why,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature
+        )
+        .then_some("who signed the certificate is not believed: `ca_file` names the authority")
     }
 }
 

@@ -54,6 +54,18 @@ impl Addresses {
         self.current.borrow().contains(&address)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn all(&self) -> Vec<IpAddr> {
+        self.current.borrow().to_vec()
+    }
+
+    pub(crate) fn are_known(&self) -> bool {
+        !self.current.borrow().is_empty()
+    }
+
     /// In the order in which to try them. Waits for the first answer, as long as it is waited for.
     pub(crate) async fn known(&self) -> Vec<SocketAddr> {
         let mut current = self.current.subscribe();

@@ -97,6 +97,16 @@ impl Backend {
         }
     }
 
+    /// As the configuration says it.
+    pub(crate) fn url(&self) -> String {
+        let (scheme, authority, path) = (&self.scheme, &self.authority, &self.path);
+        match &self.site {
+            Site::Tcp { .. } => format!("{scheme}://{authority}{path}"),
+            Site::Unix(socket) if path.is_empty() => format!("unix:{}", socket.display()),
+            Site::Unix(socket) => format!("unix:{}:{path}", socket.display()),
+        }
+    }
+
     pub(crate) fn addresses(&self) -> Option<&Addresses> {
         match &self.site {
             Site::Tcp { addresses, .. } => Some(addresses),

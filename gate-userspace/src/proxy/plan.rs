@@ -3,12 +3,13 @@
 //! Never changes: a reload makes another one, and every worker takes it up with its next call. Calls
 //! that run keep the one they began with, and so do the connections they borrowed.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
 
 use tokio::sync::Notify;
 
 use super::{
     Proxy,
+    addresses::Addresses,
     admit::{self, Ask, Permit},
     backend::{Backend, Site},
     field::Field,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     fault::{Denied, Fault},
     grants::Grants,
-    ident::TokenId,
+    ident::{TokenId, UpstreamName},
     names::Names,
     profile::Sight,
     secret::Digest,
@@ -30,6 +31,16 @@ pub(crate) struct Plan {
     pub(crate) routes: Routes,
     backends: Vec<Backend>,
     pub(crate) apollo_internal: Option<Digest>,
+}
+
+/// Where the calls for one upstream go.
+#[derive(Clone, Debug)]
+pub struct Leads {
+    pub name: UpstreamName,
+    pub url: String,
+    /// None for a Unix socket.
+    pub port: Option<u16>,
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A plan and one worker's idle connections to its upstreams.
@@ -59,6 +70,16 @@ impl Plan {
                 addresses.publish(&names.of(host));
             }
         }
+    }
+
+    pub(crate) fn leads(&self) -> Vec<Leads> {
+        let leads = |backend: &Backend| Leads {
+            name: backend.name.clone(),
+            url: backend.url(),
+            port: backend.addresses().map(Addresses::port),
+            addresses: backend.addresses().map_or_else(Vec::new, Addresses::all),
+        };
+        self.backends.iter().map(leads).collect()
     }
 
     /// What the call presents, as its route's profile reads it. What its caller may bring besides,

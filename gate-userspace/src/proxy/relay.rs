@@ -130,6 +130,8 @@ impl Relay {
         let Some((source, _)) = &mut self.source else {
             return Poll::Ready(None);
         };
+        // Who asks for more has taken what there was.
+        self.exchange.note(|record| record.caller.offered.set(None));
         // First of all: what was revoked says nothing more, whatever is ready.
         if let Some(why) = self.line.is_ordered() {
             return self.last_word(End::Cut(why), why.kind(), respond::cut_message(why));
@@ -196,8 +198,9 @@ impl Relay {
             hop::strip(trailers);
         }
         if let Some(data) = frame.data_ref() {
-            let length = data.len() as u64;
+            let (length, now) = (data.len() as u64, self.idle.last);
             self.exchange.note(|record| {
+                record.caller.offered.set(Some(now));
                 record.bytes += length;
                 record.caller.worker.row.pass(length);
             });

@@ -53,6 +53,8 @@ pub(crate) struct Way<'a> {
     pub(crate) keyring: &'a Keyring,
     /// The peer's address as a header value.
     pub(crate) forwarded_for: &'a HeaderValue,
+    /// `http` or `https`, as the caller spoke.
+    pub(crate) scheme: &'static str,
     pub(crate) request_id: HeaderValue,
     /// Whether the caller wants a WebSocket.
     pub(crate) upgrades: bool,
@@ -89,7 +91,7 @@ pub(crate) fn credential(
     {
         headers.insert(name, key);
     }
-    forwarded(&mut headers, way);
+    forwarded(&mut headers, &uri, way);
     if way.upgrades {
         upgrade::ask(&mut headers);
     }
@@ -294,8 +296,11 @@ fn is_ours(value: &HeaderValue, presented: &Presented) -> bool {
 }
 
 /// Says who called; what a caller said about that is gone already.
-fn forwarded(headers: &mut HeaderMap, way: &Way<'_>) {
-    if let Some(host) = headers.insert(header::HOST, way.backend.host_header.clone()) {
+fn forwarded(headers: &mut HeaderMap, uri: &Uri, way: &Way<'_>) {
+    // HTTP/2 says it in the target.
+    let target = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
+    let host = headers.insert(header::HOST, way.backend.host_header.clone());
+    if let Some(host) = host.or_else(target) {
         headers.insert(HeaderName::from_static("x-forwarded-host"), host);
     }
     headers.insert(
@@ -305,7 +310,7 @@ fn forwarded(headers: &mut HeaderMap, way: &Way<'_>) {
     headers.insert(REQUEST_ID, way.request_id.clone());
     headers.insert(
         HeaderName::from_static("x-forwarded-proto"),
-        HeaderValue::from_static("http"),
+        HeaderValue::from_static(way.scheme),
     );
 }
 

@@ -48,11 +48,15 @@ pub(crate) async fn send(
     } else {
         Wanted::Any
     };
+    let unreachable = |cause| Fault::Connect {
+        upstream: backend.name.clone(),
+        cause,
+    };
     let mut request = outbound.into_request();
     let outcome = request.body().outcome();
     loop {
         let leased = pool.lease(upstream, backend, wanted, &outcome).await;
-        let (mut lease, age) = leased.map_err(Fault::Connect)?;
+        let (mut lease, age) = leased.map_err(unreachable)?;
         match exchange(request, &mut lease, backend).await {
             Ok(response) => {
                 return Ok(Answer {
@@ -68,7 +72,7 @@ pub(crate) async fn send(
                 request = *back;
             }
             Err(Failed::Unsent(_)) => {
-                return Err(Fault::Connect(io::ErrorKind::ConnectionAborted.into()));
+                return Err(unreachable(io::ErrorKind::ConnectionAborted.into()));
             }
             Err(Failed::Late) => return Err(Fault::UpstreamTimeout),
             Err(Failed::Broken(why)) => {

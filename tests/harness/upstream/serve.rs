@@ -64,7 +64,8 @@ pub(super) async fn until(
             let shared = Rc::clone(&shared);
             connections.spawn_local(async move {
                 // Somebody who does not believe the certificate has made no connection.
-                if let Ok((stream, version)) = shared.wire.greet(stream).await {
+                if let Ok((stream, version, is_resumed)) = shared.wire.greet(stream).await {
+                    shared.journal.greeted(is_resumed);
                     converse(stream, version, &shared).await;
                 }
             });
@@ -141,8 +142,11 @@ async fn read(
     journal: &Journal,
 ) -> Result<Seen, hyper::Error> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    let headers = head.headers.iter();
+    let body = body.collect().await?;
+    // They come last here too.
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let body = body.to_bytes();
+    let headers = head.headers.iter().chain(&trailers);
     let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
     // HTTP/2 says the host elsewhere: a test may look for it where it always stands.
     let authority = head

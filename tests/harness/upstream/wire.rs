@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use rustls::ServerConfig;
+use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::netns::Namespace;
@@ -82,20 +82,23 @@ impl Wire {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
+    /// The version that both speak, and whether TLS went on where it was.
     pub(super) async fn greet(
         &self,
         stream: Box<dyn Stream>,
-    ) -> io::Result<(Box<dyn Stream>, Version)> {
+    ) -> io::Result<(Box<dyn Stream>, Version, bool)> {
         let Some(config) = &self.tls else {
-            return Ok((stream, self.in_the_clear));
+            return Ok((stream, self.in_the_clear, false));
         };
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(config));
         let stream = acceptor.accept(stream).await?;
-        let version = match stream.get_ref().1.alpn_protocol() {
+        let session = stream.get_ref().1;
+        let is_resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+        let version = match session.alpn_protocol() {
             Some(b"h2") => Version::Two,
             Some(_) | None => Version::One,
         };
-        Ok((Box::new(stream), version))
+        Ok((Box::new(stream), version, is_resumed))
     }
 }
 

@@ -241,6 +241,7 @@ impl Maker {
                 hosts: Vec::new(),
                 origins: Vec::new(),
                 delegates: Vec::new(),
+                tls: None,
             }],
             upstreams: Vec::new(),
             routes: vec![

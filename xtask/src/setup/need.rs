@@ -48,6 +48,8 @@ pub(crate) enum Id {
     Namespaces,
     Python,
     Postgres,
+    Curl,
+    H2load,
     Nextest,
     CargoFuzz,
 }
@@ -124,6 +126,18 @@ pub(crate) const NEEDS: &[Need] = &[
         "postgres",
         "the store's tests start a throw-away server of their own",
         &[Test, Bench],
+    ),
+    need(
+        Id::Curl,
+        "curl",
+        "a test calls gate with it, over TLS and HTTP/2",
+        &[Test],
+    ),
+    need(
+        Id::H2load,
+        "h2load",
+        "a test makes many calls at once over HTTP/2 with it",
+        &[Test],
     ),
     Need {
         id: Id::Nextest,

@@ -6,10 +6,11 @@
 
 use std::{
     cell::{Cell, RefCell},
+    io,
     rc::Rc,
 };
 
-use tokio::{sync::Mutex, time::timeout_at};
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     dial::{Fresh, Wanted, dial},
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     fault::Unreachable,
-    proxy::{backend::Backend, inbound::Outcome},
+    proxy::{addresses::Addresses, backend::Backend, inbound::Outcome},
 };
 
 /// Idle connections that one worker keeps per upstream.
@@ -76,12 +77,15 @@ impl Pool {
         let slot = self.0.get(upstream).ok_or(Unreachable::NoAddress)?;
         slot.follow(backend);
         let is_shared = backend.http2 && wanted == Wanted::Any && !slot.chose_one.get();
-        let (held, age) = if is_shared {
-            slot.place(backend).await?
-        } else if let Some(idle) = slot.ready().await {
-            (Held::One(Some(idle)), Age::Used)
+        let used = if is_shared {
+            slot.free().map(Held::Two)
         } else {
-            (slot.connect(backend, wanted).await?, Age::Fresh)
+            slot.ready().await.map(|idle| Held::One(Some(idle)))
+        };
+        let (held, age) = match used {
+            Some(held) => (held, Age::Used),
+            // In a box: what it takes to connect is large, and rarely needed.
+            None => Box::pin(slot.connect(backend, wanted, is_shared)).await?,
         };
         let lease = Lease {
             held,
@@ -152,31 +156,32 @@ impl Slot {
         }
     }
 
-    async fn connect(&self, backend: &Backend, wanted: Wanted) -> Result<Held, Unreachable> {
-        let late = tokio::time::Instant::now() + backend.connect_timeout;
-        let fresh = timeout_at(late, dial(backend, wanted)).await;
-        let fresh = fresh.map_err(|_late| std::io::ErrorKind::TimedOut)?;
-        self.keep(fresh?, wanted).ok_or(Unreachable::NotHttp2)
-    }
-
-    /// A place on a connection that others use too, or on another one.
-    async fn place(&self, backend: &Backend) -> Result<(Held, Age), Unreachable> {
-        if let Some(stream) = self.free() {
-            return Ok((Held::Two(stream), Age::Used));
-        }
-        let late = tokio::time::Instant::now() + backend.connect_timeout;
-        let dialled = timeout_at(late, async {
-            let _turn = self.dialling.lock().await;
+    /// Another connection, or a place on one that was made meanwhile.
+    async fn connect(
+        &self,
+        backend: &Backend,
+        wanted: Wanted,
+        is_shared: bool,
+    ) -> Result<(Held, Age), Unreachable> {
+        let connected = async {
+            let _turn = if is_shared {
+                Some(self.dialling.lock().await)
+            } else {
+                None
+            };
             // Who had the turn before may have left room.
-            if let Some(stream) = self.free() {
+            if is_shared && let Some(stream) = self.free() {
                 return Ok((Held::Two(stream), Age::Used));
             }
-            let held = self.keep(dial(backend, Wanted::Any).await?, Wanted::Any);
+            let held = self.keep(dial(backend, wanted).await?, wanted);
             Ok((held.ok_or(Unreachable::NotHttp2)?, Age::Fresh))
-        });
-        dialled
-            .await
-            .map_err(|_late| std::io::ErrorKind::TimedOut)?
+        };
+        let known = |backend: &Backend| backend.addresses().is_none_or(Addresses::are_known);
+        match timeout(backend.connect_timeout, connected).await {
+            Ok(connected) => connected,
+            Err(_late) if known(backend) => Err(io::ErrorKind::TimedOut.into()),
+            Err(_late) => Err(Unreachable::NoAddress),
+        }
     }
 
     fn keep(&self, fresh: Fresh, wanted: Wanted) -> Option<Held> {
