@@ -22,6 +22,7 @@ mod keys;
 mod reseal;
 mod master;
 mod import;
+mod keep;
 mod follow;
 mod hosts;
 mod uses;
@@ -48,7 +49,7 @@ pub use crate::store::{Filter, Line};
 
 use crate::{
     client::Client,
-    clock::{Clock, Stamp},
+    clock::Clock,
     grants::{Grants, RolloutGrant},
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
     secret::{Digest, KeyId, Keyring, UpstreamKey},
@@ -238,39 +239,10 @@ impl Control {
         self.desk.check_keys()
     }
 
-    /// The whole store as one file, which is gone when it is closed.
-    pub async fn backup(&self) -> Result<std::fs::File, Refused> {
-        let file = self.desk.store.backup().await?;
-        file.ok_or(Refused::NotOneFile)
-    }
-
-    /// Whether a key that opens is sealed with an older master key.
-    pub fn has_older_keys(&self) -> bool {
-        self.desk.has_older_keys()
-    }
-
-    pub fn keyring(&self) -> &Arc<Keyring> {
-        &self.desk.keyring
-    }
-
-    /// Whether this gate may change what the store remembers.
-    pub fn may_write(&self) -> bool {
-        self.desk.store.may_write()
-    }
-
     /// The configuration was read again: these names may be asked for from now on. What names
     /// another one already is left to the request ring, which says so.
     pub fn set_upstreams(&self, names: BTreeSet<UpstreamName>) {
         self.desk.upstreams.store(Arc::new(names));
-    }
-
-    /// Forgets audit lines, and what ended, from before that moment.
-    pub async fn forget(&self, before: Stamp) -> Result<(), Refused> {
-        Ok(self.desk.store.forget(before).await?)
-    }
-
-    pub async fn check_store(&self) -> Result<(), StoreError> {
-        self.desk.store.check().await
     }
 
     /// Hands a job to the writer. Once it is taken it is finished, whether or not anybody waits.

@@ -192,6 +192,7 @@ impl Host {
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let looking = async {
         while !is_so().await {
+            // Each look starts a gatectl or opens a connection: not as fast as it can.
             tokio::time::sleep(LOOK).await;
         }
     };

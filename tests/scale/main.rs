@@ -36,13 +36,12 @@ fn say(what: &str, result: &str) {
 async fn main() -> anyhow::Result<()> {
     let given = std::env::args().nth(1);
     let place = Namespace::here();
-    let (url, _server) = match given {
-        Some(url) => (url, None),
-        None => {
-            let server = Server::start(&place).await?;
-            let server = server.context("Postgres is not installed")?;
-            (server.url(IpAddr::V4(Ipv4Addr::LOCALHOST)), Some(server))
-        }
+    let (url, _server) = if let Some(url) = given {
+        (url, None)
+    } else {
+        let server = Server::start(&place).await?;
+        let server = server.context("Postgres is not installed")?;
+        (server.url(IpAddr::V4(Ipv4Addr::LOCALHOST)), Some(server))
     };
     let pools: Vec<Store> = (0..POOLS)
         .map(|_| Ok(Store::Postgres(Postgres::new(&url, Some(SPAN))?)))
@@ -50,12 +49,12 @@ async fn main() -> anyhow::Result<()> {
     say("connections", &(POOLS * 3).to_string());
     // Brings the schema there.
     let start = pools[0].snapshot().await?.revision;
-    let polls = rate(&pools, move |store, _| async move {
+    let asked = rate(&pools, move |store, _| async move {
         store.news(Revision(u64::MAX >> 1)).await.map(drop)
     });
     say(
         "polls without news, per second",
-        &format!("{:.0}", polls.await?),
+        &format!("{:.0}", asked.await?),
     );
     let tells = rate(&pools, move |store, number| async move {
         let host = format!("h{}", number % HOSTS).parse();

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     client::Kind,
+    clock::Stamp,
     grants::Dead,
     rollout::Phase,
     secret::{Digest, Keyring, MasterKey, Unusable},
