@@ -19,6 +19,8 @@ mod clients;
 mod rollouts;
 mod status;
 mod kernel;
+mod keys;
+mod backup;
 mod events;
 mod metrics;
 
@@ -110,7 +112,8 @@ fn router(api: Api) -> Router {
         .route("/v1/rollouts/{id}/renew", post(rollouts::renew))
         .route("/v1/rollouts/{id}/rotate", post(rollouts::rotate))
         .route("/v1/rollouts/{id}/drain", post(rollouts::drain))
-        .route("/v1/keys/reseal", post(kernel::reseal))
+        .route("/v1/store/backup", get(backup::backup))
+        .merge(keys::routes())
         .route("/v1/status", get(status::status))
         .route("/v1/verify", get(status::verify))
         .route("/v1/hosts", get(status::hosts))

@@ -6,6 +6,7 @@
 mod bind;
 mod certificates;
 mod check;
+mod closed;
 mod events;
 mod explain;
 mod facts;
@@ -18,9 +19,10 @@ mod reload;
 pub mod ring;
 mod signals;
 mod streams;
+mod upkeep;
 mod view;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tracing::{error, info, warn};
 
@@ -126,14 +128,17 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         let pin_dir = settings.kernel.pin_dir.clone();
         return Err(StartError::Pinned { pin_dir });
     }
-    let store = config.store.open(config.staleness).await?;
+    let store = config.store.open(config.bounds).await?;
     let file = &settings.master_key_file;
     let is_needed = !file.exists() && store.snapshot().await?.holds_keys();
+    let key_file = secrets.master.is_none().then(|| file.clone());
     let keyring = Arc::new(master::keyring(secrets.master, file, is_needed)?);
+    let marker = closed::Marker::new(&settings.state_dir);
     let mode = match store.is_closed().await {
         Ok(true) => Mode::Closed,
         Ok(false) => settings.mode,
         // Nobody is served before the store was heard of; what it says then is taken up.
+        Err(cause) if cause.is_outage() && marker.is_there() => Mode::Closed,
         Err(cause) if cause.is_outage() => settings.mode,
         Err(cause) => return Err(cause.into()),
     };
@@ -152,6 +157,8 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         settings: Arc::new(settings),
         names,
         keyring,
+        key_file,
+        audit_retention: config.audit_retention,
         store,
         mode,
         taken,
@@ -174,6 +181,9 @@ struct Opened {
     names: Names,
     shared: Option<Digest>,
     keyring: Arc<Keyring>,
+    /// None = the master keys were given by value.
+    key_file: Option<PathBuf>,
+    audit_retention: Duration,
     store: Store,
     mode: Mode,
     taken: Vec<bind::Taken>,
@@ -192,7 +202,10 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
             live: Arc::clone(&live),
             host: settings.host.clone(),
         }),
-        ring: Arc::<Ring>::clone(&ring),
+        ring: Arc::new(closed::Remembered {
+            ring: Arc::clone(&ring),
+            marker: closed::Marker::new(&settings.state_dir),
+        }),
         keyring: Arc::clone(&opened.keyring),
         clock: clock.clone(),
         events: events.clone(),
@@ -206,6 +219,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     };
     let (control, worker) = control::start(parts).await?;
     let keyring = opened.keyring;
+    let (held, key_file) = (Arc::clone(&keyring), opened.key_file);
     let parts = Parts {
         settings,
         names: &opened.names,
@@ -221,12 +235,17 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         .map(bind::Taken::listen)
         .collect::<Result<Vec<_>, _>>()?;
     let view = View::new(&bound, Arc::clone(&ring), Arc::clone(&proxy));
+    let view = view.with_keys(Arc::clone(&held), key_file.clone());
     let doorways = view.doorways(settings);
     let workers = start_workers(&proxy, &bound)?;
 
     let tasks = Tasks::default();
     tasks.spawn("control", worker.run(tasks.last_word()));
     tasks.spawn("uses", control.clone().write_uses(tasks.last_word()));
+    if let Some(file) = key_file {
+        upkeep::hold_keys(&tasks, held, file);
+    }
+    upkeep::forget(&tasks, control.clone(), opened.audit_retention);
     events::follow(&tasks, &ring, &events, clock);
     events::follow_mistakes(&tasks, &proxy, &events);
     let reload = Reload {

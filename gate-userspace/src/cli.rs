@@ -11,6 +11,10 @@ mod client;
 mod rollout;
 mod env;
 mod key;
+mod keys;
+mod store;
+mod import;
+mod progress;
 mod status;
 mod look;
 mod events;
@@ -96,6 +100,8 @@ async fn act(gate: &Gate, paper: Paper, command: Command) -> Result<Answer, Faul
         Command::Rollout(command) => rollout::run(gate, command).await,
         Command::Env(args) => env::run(gate, paper, args).await,
         Command::Key(command) => key::run(gate, command).await,
+        Command::Store(command) => store::run(gate, command).await,
+        Command::Import(command) => import::run(gate, command).await,
         Command::Status => status::run(gate).await,
         Command::Verify => look::verify(gate).await,
         Command::Doctor => doctor::run(gate).await,

@@ -55,6 +55,8 @@ pub struct Credential {
     /// What is presented upstream in place of this very token, before its owner's key.
     pub key: Option<Sealed>,
     pub created: Stamp,
+    /// Made by another system: once it has ended it looks like a stranger's.
+    pub adopted: bool,
 }
 
 /// Who a token speaks for.

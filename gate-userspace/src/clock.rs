@@ -66,6 +66,11 @@ impl Stamp {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
     /// Time left until this moment, zero once it has come.
     pub fn until(self, now: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))

@@ -21,7 +21,10 @@ pub use reach::{Reach, Resolve, reach, resolve};
 pub use refuse::{EXIT_REFUSED, Refused};
 pub use secrets::Secrets;
 
-use crate::{settings::Settings, store::StorePlace};
+use crate::{
+    settings::Settings,
+    store::{Bounds, StorePlace},
+};
 use raw::RawFile;
 
 /// One variable of the environment; a test gives its own.
@@ -32,8 +35,10 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Config {
     pub settings: Settings,
     pub store: StorePlace,
-    /// How long this host goes on without word from a shared store; none = until each lease ends.
-    pub staleness: Option<Duration>,
+    /// How far this host may be from a shared store.
+    pub bounds: Bounds,
+    /// How long the store remembers what was changed, and what has ended.
+    pub audit_retention: Duration,
     pub secrets: Secrets,
     pub log: Log,
     /// What `--print-config` prints.

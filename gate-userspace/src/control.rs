@@ -20,6 +20,9 @@ mod expire;
 mod mode;
 mod keys;
 mod reseal;
+mod master;
+mod import;
+mod keep;
 mod follow;
 mod hosts;
 mod uses;
@@ -34,6 +37,7 @@ pub use answer::{Added, Done, HostDone, HostState, Lease, Minted, Opening, Rotat
 pub use ask::{Actor, Adopted, Closing, NewClient, NewRollout, Owner, SourceEdit, WantedToken};
 pub use event::{Event, Events};
 pub use hosts::Host;
+pub use import::{Import, Imported};
 pub use keys::{KeyCheck, Opens};
 pub use refused::Refused;
 pub use renew::Turnover;
@@ -45,10 +49,10 @@ pub use crate::store::{Filter, Line};
 
 use crate::{
     client::Client,
-    clock::{Clock, Stamp},
+    clock::Clock,
     grants::{Grants, RolloutGrant},
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
-    secret::{Digest, Keyring, UpstreamKey},
+    secret::{Digest, KeyId, Keyring, UpstreamKey},
     settings::Mode,
     store::{Store, StoreError},
 };
@@ -132,8 +136,25 @@ impl Control {
         change!(self, writer => writer.set_key(actor, &name, &key))
     }
 
+    /// One step of bringing stored keys under the master key in use; others change things between
+    /// two steps.
     pub async fn reseal(&self, actor: Actor) -> Result<Resealed, Refused> {
         change!(self, writer => writer.reseal(actor))
+    }
+
+    /// Seals with this master key from now on, on every host.
+    pub async fn set_master(&self, actor: Actor, id: KeyId) -> Result<Revision, Refused> {
+        change!(self, writer => writer.set_master(actor, id))
+    }
+
+    /// Takes up clients of another system, or only says what it would do.
+    pub async fn import(
+        &self,
+        actor: Actor,
+        imports: Vec<Import>,
+        dry_run: bool,
+    ) -> Result<Vec<Imported>, Refused> {
+        change!(self, writer => writer.import(actor, imports, dry_run))
     }
 
     pub async fn open_rollouts(
@@ -167,7 +188,7 @@ impl Control {
 
     /// Ends what is over, without waiting for the next look. How many changes that made.
     pub async fn sweep(&self) -> Result<usize, Refused> {
-        self.change(|writer| Box::pin(async { Ok(writer.sweep().await) }))
+        self.emergency(|writer| Box::pin(async { Ok(writer.sweep().await) }))
             .await
     }
 
@@ -177,7 +198,16 @@ impl Control {
     }
 
     pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {
-        change!(self, writer => writer.open(actor))
+        self.emergency(move |writer| {
+            if writer.closed_here || (writer.is_loaded && writer.desk.store.may_write()) {
+                Box::pin(writer.open(actor))
+            } else if writer.is_loaded {
+                Box::pin(async { Err(Refused::HostRole) })
+            } else {
+                Box::pin(async { Err(Refused::Store(StoreError::Slow)) })
+            }
+        })
+        .await
     }
 
     /// What is live, for those who list it.
@@ -215,15 +245,6 @@ impl Control {
         self.desk.upstreams.store(Arc::new(names));
     }
 
-    /// Forgets audit lines, and what ended, from before that moment.
-    pub async fn forget(&self, before: Stamp) -> Result<(), Refused> {
-        Ok(self.desk.store.forget(before).await?)
-    }
-
-    pub async fn check_store(&self) -> Result<(), StoreError> {
-        self.desk.store.check().await
-    }
-
     /// Hands a job to the writer. Once it is taken it is finished, whether or not anybody waits.
     async fn change<T: Send + 'static>(
         &self,
@@ -231,7 +252,9 @@ impl Control {
     ) -> Result<T, Refused> {
         // Before the first word of the store nobody can say what there is.
         self.emergency(move |writer| {
-            if writer.is_loaded {
+            if !writer.desk.store.may_write() {
+                Box::pin(async { Err(Refused::HostRole) })
+            } else if writer.is_loaded {
                 job(writer)
             } else {
                 Box::pin(async { Err(Refused::Store(StoreError::Slow)) })
@@ -279,6 +302,7 @@ impl Worker {
                 () = stop.cancelled() => return,
                 () = self.writer.idle() => {
                     self.writer.catch_up().await;
+                    self.writer.mend().await;
                     self.writer.sweep().await;
                 }
                 () = desk.store.rung() => self.writer.follow_on().await,
@@ -300,7 +324,8 @@ impl Writer {
     fn idle(&self) -> impl Future<Output = ()> + use<> {
         let due = self.leases.next().map(|at| at.until(self.now()).min(LOOK));
         let retry = self.retry.map(|at| at - tokio::time::Instant::now());
-        let wait = due.into_iter().chain(retry).min();
+        let mend = (!self.owed().is_empty()).then_some(LOOK);
+        let wait = due.into_iter().chain(retry).chain(mend).min();
         async move {
             match wait {
                 Some(wait) => tokio::time::sleep(wait).await,

@@ -90,9 +90,17 @@ impl Grants {
         self.tokens.pin().get(digest).cloned()
     }
 
-    /// Whether a token that is not here was, since this gate started. Only known where it audits.
+    /// Whether a token that is not here was, as far as is known. Only known where it audits.
     pub fn is_ended(&self, digest: &Digest) -> bool {
         self.ended.pin().contains(digest)
+    }
+
+    /// Of former runs: tokens of other systems that have ended.
+    pub fn remember_ended(&self, digests: Vec<Digest>) {
+        let ended = self.ended.pin();
+        for digest in digests {
+            ended.insert(digest);
+        }
     }
 
     /// The grant of a token's id. Proves nothing: only for callers who were trusted otherwise.

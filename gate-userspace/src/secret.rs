@@ -14,7 +14,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-pub use seal::{KeyId, Keyring, MasterKey, MasterKeyError, Sealed, UnsealError};
+pub use seal::{KeyId, Keyring, MasterKey, MasterKeyError, MasterKeys, Sealed, UnsealError};
 pub use token::{Digest, Look, NewToken, Shown};
 pub use usable::{Unusable, usable};
 

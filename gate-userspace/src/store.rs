@@ -10,19 +10,21 @@ mod sql;
 mod embedded;
 mod postgres;
 mod place;
+pub mod offline;
 
 use std::{path::PathBuf, time::Duration};
 
 pub(crate) use change::Entity;
 pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
-pub use place::{BadPlace, StorePlace};
-pub use postgres::Postgres;
+pub use place::{BadPlace, BadServer, StorePlace};
+pub use postgres::{Postgres, host_grants};
 pub use row::BadRow;
 
 use crate::{
     clock::Stamp,
     ident::{ClientId, HostName, Revision, RolloutSerial, TokenId},
+    secret::{Digest, KeyId},
 };
 
 /// One of the two kinds of store; the same promises, the same tests.
@@ -56,10 +58,30 @@ pub enum StoreError {
     Rejected { index: usize, why: Rejection },
     #[error("the store cannot be reached")]
     Away(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the role of this gate in the store does not allow it")]
+    Forbidden(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the store did not answer in time")]
     Slow,
     #[error("the store is closed")]
     Closed,
+}
+
+/// How far a host of a fleet may be from its store.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How long it goes on without word from the store; none = until each lease ends.
+    pub staleness: Option<Duration>,
+    /// How much its clock and the store's may run apart.
+    pub skew: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            staleness: Some(Duration::from_mins(1)),
+            skew: Duration::from_secs(5),
+        }
+    }
 }
 
 /// Why a store does not take a change. Nothing of its commit was written.
@@ -180,19 +202,40 @@ impl Store {
         }
     }
 
-    /// How long a host may go on without word from the store; none = until each lease ends.
-    pub fn staleness(&self) -> Option<Duration> {
+    /// How far a host may be from the store, in words and in time.
+    pub fn bounds(&self) -> Bounds {
         match self {
-            Self::Embedded(_) => None,
-            Self::Postgres(store) => store.staleness(),
+            Self::Embedded(_) => Bounds {
+                staleness: None,
+                ..Bounds::default()
+            },
+            Self::Postgres(store) => store.bounds(),
         }
     }
 
+    /// Whether this gate may provision; one with the role of a host only follows.
+    pub fn may_write(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Postgres(store) => store.may_write(),
+        }
+    }
+
+    /// Tokens of other systems that have ended: nothing in them tells them from a stranger's.
+    pub async fn ended(&self) -> Result<Vec<Digest>, StoreError> {
+        each!(self, store => store.ended().await)
+    }
+
     /// Tells the others that this host lives, and the last change that it enforces.
-    pub async fn tell(&self, host: &HostName, revision: Revision) -> Result<(), StoreError> {
+    pub async fn tell(
+        &self,
+        host: &HostName,
+        revision: Revision,
+        keys: &[KeyId],
+    ) -> Result<(), StoreError> {
         match self {
             Self::Embedded(_) => Ok(()),
-            Self::Postgres(store) => store.tell(host, revision).await,
+            Self::Postgres(store) => store.tell(host, revision, keys).await,
         }
     }
 
@@ -209,6 +252,15 @@ impl Store {
         match self {
             Self::Embedded(_) => Ok(Vec::new()),
             Self::Postgres(store) => store.hosts().await,
+        }
+    }
+
+    /// All of it as of one moment in a file of its own, gone when it is closed; none for a server,
+    /// which has its own tools.
+    pub async fn backup(&self) -> Result<Option<std::fs::File>, StoreError> {
+        match self {
+            Self::Embedded(store) => Ok(Some(store.backup_file().await?)),
+            Self::Postgres(_) => Ok(None),
         }
     }
 

@@ -19,6 +19,7 @@ pub struct Gatectl {
     place: Namespace,
     program: PathBuf,
     socket: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 /// What one call came to.
@@ -35,7 +36,14 @@ impl Gatectl {
             place: place.clone(),
             program: need::built("GATECTL_BIN"),
             socket,
+            environment: Vec::new(),
         }
+    }
+
+    /// The same with one more variable in its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Runs the command line `arguments`, split at blanks, and returns its JSON.
@@ -59,6 +67,7 @@ impl Gatectl {
     /// Runs the command line `arguments`, split at blanks, with `stdin` to read.
     pub async fn run(&self, arguments: &str, stdin: &str) -> anyhow::Result<Outcome> {
         let mut command = Command::from(self.place.command(&self.program));
+        command.envs(self.environment.iter().cloned());
         command
             .args(arguments.split_whitespace())
             .arg("--socket")

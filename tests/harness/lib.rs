@@ -26,6 +26,7 @@ pub mod probe;
 pub mod gatectl;
 pub mod gated;
 pub mod log;
+pub mod postgres;
 
 pub mod authority;
 pub mod upstream;

@@ -41,6 +41,12 @@ pub fn cable(near: &End, far: &End) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Cuts `device`, or mends it again.
+pub fn set(place: &Namespace, device: &str, is_up: bool) -> anyhow::Result<()> {
+    let state = if is_up { "up" } else { "down" };
+    run(ip(place).args(["link", "set", device, state]))
+}
+
 /// Adds `address` (with prefix length) to `device`.
 pub fn address(place: &Namespace, device: &str, address: &str) -> anyhow::Result<()> {
     let mut add = ip(place);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::wire::{
     ConnectionRing, Explain, InterfaceSet, InterfaceView, PacketRing, RequestRing, RingVerdict,
 };
-use crate::control::Work;
+use crate::{control::Work, secret::KeyId};
 
 /// The packet ring, and what does not belong to its part of `status`.
 #[derive(Clone, Debug)]
@@ -45,6 +45,11 @@ pub trait Inspect: Send + Sync {
 
     /// Detaches and unpins everything; says what.
     fn unload(&self) -> Work<'_, Result<Vec<String>, String>>;
+
+    /// Makes a newer master key and puts it behind those of the key file.
+    fn add_master_key(&self) -> Result<KeyId, String> {
+        Err("the master key does not come from a file that the gate writes".to_owned())
+    }
 
     /// More lines for `/metrics`, in the text format.
     fn metrics(&self) -> String;

@@ -8,7 +8,7 @@ use super::{
     question::Question,
     refusal::Refusal,
     show,
-    wire::{InterfaceSet, InterfaceView, ModeChanged, Resealed, Unloaded},
+    wire::{InterfaceSet, InterfaceView, ModeChanged, Unloaded},
 };
 use crate::control::Done;
 
@@ -24,17 +24,6 @@ pub(super) async fn open(State(api): State<Api>, peer: Peer) -> Result<Json<Mode
     peer.must_be_root("opening after a panic")?;
     let done = api.control.open(peer.actor()).await?;
     Ok(Json(api.mode_changed(done)))
-}
-
-/// For root: whoever set the new master key in place.
-pub(super) async fn reseal(State(api): State<Api>, peer: Peer) -> Result<Json<Resealed>, Refusal> {
-    peer.must_be_root("re-sealing the stored keys")?;
-    let done = api.control.reseal(peer.actor()).await?;
-    Ok(Json(Resealed {
-        keys: done.keys,
-        shut: done.shut,
-        revision: done.revision,
-    }))
 }
 
 pub(super) async fn unload(State(api): State<Api>, peer: Peer) -> Result<Json<Unloaded>, Refusal> {

@@ -65,6 +65,15 @@ impl Peer {
         self.uid
     }
 
+    /// Root, or the user that the gate itself runs as.
+    pub(super) fn must_be_owner(self, what: &str) -> Result<(), Refusal> {
+        if self.uid == nix::unistd::geteuid().as_raw() {
+            Ok(())
+        } else {
+            self.must_be_root(what)
+        }
+    }
+
     pub(super) fn must_be_root(self, what: &str) -> Result<(), Refusal> {
         if self.uid == 0 {
             Ok(())

@@ -60,6 +60,11 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "packet_ring", why, hint)
     }
 
+    pub(super) fn key_file(why: String) -> Self {
+        let hint = "append a key to where the master keys come from: openssl rand -base64 32";
+        Self::new(StatusCode::CONFLICT, "key_file", why, hint)
+    }
+
     pub(super) fn no_path() -> Self {
         let message = "there is no such path".to_owned();
         Self::new(StatusCode::NOT_FOUND, "no_path", message, "")

@@ -12,6 +12,7 @@ mod status;
 mod explain;
 mod event;
 mod env;
+mod keys;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,10 @@ pub use ended::{Changed, Ended, HostState, HostView, Hosts, Wait};
 pub use env::{Door, variables};
 pub use event::{Audit, AuditEntry, AuditQuery, Event};
 pub use explain::{Explain, Explained, RingVerdict};
+pub use keys::{
+    ClientImported, ClientsImported, ImportClient, ImportClients, KeyExport, KeySeal,
+    MasterRotated, Resealed, SealedKey,
+};
 pub use moment::Moment;
 pub use rollout::{
     RolloutClose, RolloutList, RolloutOpen, RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen,
@@ -31,8 +36,7 @@ pub use rollout::{
 pub use secret::Secret;
 pub use status::{
     ConnectionRing, GuardView, InterfaceSet, InterfaceView, KeyState, KeyView, ModeChanged,
-    ModeView, PacketRing, RequestRing, Resealed, RingState, Rings, Status, Unloaded, UpstreamView,
-    Verified,
+    ModeView, PacketRing, RequestRing, RingState, Rings, Status, Unloaded, UpstreamView, Verified,
 };
 
 /// What every refusal looks like.

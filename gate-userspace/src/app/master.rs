@@ -5,7 +5,7 @@
 
 use std::{
     fs::{OpenOptions, Permissions},
-    io::{self, Write},
+    io::Write,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
@@ -14,16 +14,16 @@ use tracing::info;
 use zeroize::Zeroizing;
 
 use super::StartError;
-use crate::secret::{Keyring, MasterKey};
+use crate::secret::{Keyring, MasterKey, MasterKeys};
 
 /// `needed`: the store has keys that only this one opens, so a new one would be of no use.
 pub(super) fn keyring(
-    given: Option<MasterKey>,
+    given: Option<MasterKeys>,
     file: &Path,
     needed: bool,
 ) -> Result<Keyring, StartError> {
-    let key = match given {
-        Some(key) => key,
+    let keys = match given {
+        Some(keys) => keys,
         None if needed && !file.exists() => {
             return Err(StartError::KeyFileLost {
                 path: file.to_owned(),
@@ -31,10 +31,18 @@ pub(super) fn keyring(
         }
         None => read_or_make(file)?,
     };
-    Ok(Keyring::new(key, Vec::new()))
+    Ok(Keyring::of(keys))
 }
 
-fn read_or_make(file: &Path) -> Result<MasterKey, StartError> {
+fn read_or_make(file: &Path) -> Result<MasterKeys, StartError> {
+    if file.exists() {
+        read(file)
+    } else {
+        make(file)
+    }
+}
+
+pub(super) fn read(file: &Path) -> Result<MasterKeys, StartError> {
     let broken = |cause| StartError::Path {
         path: file.to_owned(),
         cause,
@@ -52,21 +60,43 @@ fn read_or_make(file: &Path) -> Result<MasterKey, StartError> {
                 cause,
             })
         }
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => make(file),
         Err(cause) => Err(broken(cause)),
     }
 }
 
 /// Written beside, synced, then renamed: a crash leaves no half a key.
-fn make(file: &Path) -> Result<MasterKey, StartError> {
-    let broken = |cause| StartError::Path {
-        path: file.to_owned(),
-        cause,
-    };
+fn make(file: &Path) -> Result<MasterKeys, StartError> {
     let key = MasterKey::generate().map_err(|cause| StartError::MasterKey {
         path: file.to_owned(),
         cause,
     })?;
+    write(file, "", &key)?;
+    info!(path = %file.display(), key = %key.id(), "made a master key: back it up");
+    Ok(key.into())
+}
+
+/// Makes a newer key and puts it behind those of the file, where it opens but does not seal yet.
+pub(super) fn add(file: &Path) -> Result<MasterKey, StartError> {
+    let held = std::fs::read_to_string(file).map_err(|cause| StartError::Path {
+        path: file.to_owned(),
+        cause,
+    });
+    let held = Zeroizing::new(held?);
+    let key = MasterKey::generate().map_err(|cause| StartError::MasterKey {
+        path: file.to_owned(),
+        cause,
+    })?;
+    write(file, held.trim_end(), &key)?;
+    info!(path = %file.display(), key = %key.id(), "made a newer master key: back it up");
+    Ok(key)
+}
+
+/// The former keys and a new one.
+fn write(file: &Path, held: &str, key: &MasterKey) -> Result<(), StartError> {
+    let broken = |cause| StartError::Path {
+        path: file.to_owned(),
+        cause,
+    };
     let beside = file.with_extension("new");
     let mut written = OpenOptions::new()
         .create(true)
@@ -78,18 +108,17 @@ fn make(file: &Path) -> Result<MasterKey, StartError> {
     written
         .set_permissions(Permissions::from_mode(0o600))
         .map_err(broken)?;
-    written
-        .write_all(key.to_base64().as_bytes())
-        .map_err(broken)?;
-    written.write_all(b"\n").map_err(broken)?;
+    let lines = [held, &key.to_base64(), ""];
+    let lines = lines.into_iter().skip(usize::from(held.is_empty()));
+    let lines: Vec<&str> = lines.collect();
+    let text = Zeroizing::new(lines.join("\n"));
+    written.write_all(text.as_bytes()).map_err(broken)?;
     written.sync_all().map_err(broken)?;
     std::fs::rename(&beside, file).map_err(broken)?;
     let folder = file
         .parent()
         .map_or(Ok(()), |folder| std::fs::File::open(folder)?.sync_all());
-    folder.map_err(broken)?;
-    info!(path = %file.display(), key = %key.id(), "made a master key: back it up");
-    Ok(key)
+    folder.map_err(broken)
 }
 
 #[cfg(test)]

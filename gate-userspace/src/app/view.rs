@@ -1,11 +1,12 @@
 //! How the rings stand, for the admin API: asks the kernel agent and the proxy, changes nothing
 //! but what root asks of the packet ring itself.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     bind, explain,
     facts::{absent, broken, facts, interface, metrics, mistake, told, upstream},
+    master,
     ring::Ring,
 };
 use crate::{
@@ -19,7 +20,9 @@ use crate::{
     control::Work,
     kernel::{self, Agent},
     proxy::{Proxy, listen::Bound},
+    secret::{KeyId, Keyring},
     settings::{ListenSources, Mode, Settings},
+    telemetry::Chain,
 };
 
 /// More of them in one answer would hide the rest of it.
@@ -31,6 +34,8 @@ pub(super) struct View {
     /// As bound.
     listen: Vec<String>,
     doors: Vec<(Doorway, ListenSources)>,
+    /// Which master keys are held, and the file that they came from.
+    keys: Option<(Arc<Keyring>, PathBuf)>,
 }
 
 impl Inspect for View {
@@ -92,6 +97,16 @@ impl Inspect for View {
         } else {
             Ok(())
         }
+    }
+
+    fn add_master_key(&self) -> Result<KeyId, String> {
+        let Some((keyring, file)) = &self.keys else {
+            return Err("the master key was given by value, not from a file".to_owned());
+        };
+        let key = master::add(file).map_err(|error| Chain(&error).to_string())?;
+        let id = key.id();
+        keyring.learn([key]);
+        Ok(id)
     }
 
     fn explain(&self, question: Explain) -> Work<'_, Result<Vec<RingVerdict>, String>> {
@@ -167,7 +182,14 @@ impl View {
             proxy,
             listen: bound.iter().map(shown).collect(),
             doors: bound.iter().filter_map(door).collect(),
+            keys: None,
         }
+    }
+
+    /// The master keys can be added to in this file.
+    pub(super) fn with_keys(mut self, keyring: Arc<Keyring>, file: Option<PathBuf>) -> Self {
+        self.keys = file.map(|file| (keyring, file));
+        self
     }
 
     /// Where sandboxes find the gate.

@@ -5,6 +5,7 @@
 
 mod question;
 mod answer;
+mod download;
 mod stream;
 
 use std::{io, path::Path, time::Duration};
@@ -22,6 +23,7 @@ use tokio::{
     time::timeout,
 };
 
+pub(super) use download::Download;
 pub(super) use question::{Question, whole_seconds};
 pub(super) use stream::Events;
 
@@ -78,6 +80,17 @@ impl Gate {
             return Err(answer::refusal(call).await);
         }
         Ok(Events::new(call.response.into_body(), call.connection))
+    }
+
+    /// Asks for a file.
+    pub(super) async fn download(&self, question: Question) -> Result<Download, Fault> {
+        // It is made before the first byte comes, which takes as long as the store is large.
+        let call = self.call(question).await?;
+        if call.response.status().is_success() {
+            Ok(Download::new(call))
+        } else {
+            Err(answer::refusal(call).await)
+        }
     }
 
     async fn ask_patiently(&self, question: Question) -> Result<Value, Fault> {

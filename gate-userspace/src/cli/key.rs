@@ -5,6 +5,7 @@ use super::{
     client,
     exit::Exit,
     fault::Fault,
+    keys,
     parse::{KeyCommand, KeySet, KeyVerify},
     print::{self, Answer, Block, Tone},
     secret_input, words,
@@ -14,7 +15,10 @@ use crate::admin::wire::{self, KeyState};
 pub(super) async fn run(gate: &Gate, command: KeyCommand) -> Result<Answer, Fault> {
     match command {
         KeyCommand::Set(set) => self::set(gate, &set).await,
+        KeyCommand::Seal => keys::seal(gate).await,
         KeyCommand::Verify(verify) => self::verify(gate, &verify).await,
+        KeyCommand::RotateMaster => keys::rotate_master(gate).await,
+        KeyCommand::Export(export) => keys::export(gate, &export).await,
     }
 }
 

@@ -8,6 +8,7 @@ mod client;
 mod rollout;
 mod look;
 mod run;
+mod store;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -22,6 +23,10 @@ pub(super) use rollout::{
 };
 pub(super) use run::{
     CompletionsArgs, InterfaceCommand, InterfaceSet, KeyCommand, KeySet, KeyVerify, UnloadArgs,
+};
+pub(super) use store::{
+    HostRole, ImportApollo, ImportCommand, KeyExport, SealForm, StoreBackup, StoreCommand,
+    StoreCopy,
 };
 pub(super) use value::{SourceArg, With};
 
@@ -105,6 +110,12 @@ Stdin of --token-stdin is the token, or the JSON that `rollout open --output jso
     /// Set and check the keys that are presented upstream
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Back up the store, or move it to a server
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Take up the clients of another system
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Show how the three rings stand
     #[command(after_long_help = "\
 Exits 4 when a non-loopback interface is not covered, or the kernel's tables drifted.
@@ -185,6 +196,8 @@ impl Command {
             Self::Rollout(command) => command.mints_one(),
             Self::Env(_)
             | Self::Key(_)
+            | Self::Store(_)
+            | Self::Import(_)
             | Self::Status
             | Self::Verify
             | Self::Doctor

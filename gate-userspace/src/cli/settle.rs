@@ -20,6 +20,13 @@ pub(super) const ADMIN_TOKEN: &str = "GATE_ADMIN_TOKEN";
 const NO_COLOR: &str = "NO_COLOR";
 const TERM: &str = "TERM";
 
+/// Password of a database, as for every Postgres program.
+pub(super) const PASSWORD: &str = "PGPASSWORD";
+/// Where apollo finds its clients, the first that is set.
+pub(super) const APOLLO_URLS: [&str; 2] = ["APOLLO_CLIENTS_DB_URL", "POSTGRES_URL"];
+/// Opens the keys of apollo's clients.
+pub(super) const APOLLO_KEY: &str = "APOLLO_ENC_KEY";
+
 const DEFAULT_SOCKET: &str = "/run/gate/admin.sock";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 

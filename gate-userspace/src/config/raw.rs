@@ -139,8 +139,13 @@ pub(in crate::config) struct RawFailedAuth {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct RawStore {
     pub(in crate::config) url: Option<String>,
+    pub(in crate::config) password_file: Option<String>,
+    pub(in crate::config) password_credential: Option<String>,
+    pub(in crate::config) skew: Option<String>,
     pub(in crate::config) staleness: Option<String>,
     pub(in crate::config) master_key_file: Option<String>,
+    pub(in crate::config) master_key_credential: Option<String>,
+    pub(in crate::config) audit_retention: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

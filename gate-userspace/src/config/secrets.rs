@@ -5,15 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 use super::{Environment, Refused};
-use crate::secret::{Digest, MasterKey, NewToken, UpstreamKey, usable};
+use crate::secret::{Digest, MasterKeys, NewToken, UpstreamKey, usable};
 
 #[derive(Debug, Default)]
 pub struct Secrets {
     /// The old shared-secret way: one client that covers all its rollouts.
     pub shared: Option<NewToken>,
     /// Given by value; otherwise the key file is read, or made at first start.
-    pub master: Option<MasterKey>,
+    pub master: Option<MasterKeys>,
     /// Lines for the log, such as which of two sources won.
     pub notes: Vec<String>,
 }
@@ -93,7 +95,7 @@ pub(super) fn upstream_key(
     let (text, origin) = match place {
         Some(KeyPlace::Variable(name)) => (environment(name), name.to_owned()),
         Some(KeyPlace::Credential(name)) => {
-            let path = credential(environment, name)?;
+            let path = credential(environment, "upstream.key_credential", name)?;
             (Some(read_file(&path)?), path.display().to_string())
         }
         Some(KeyPlace::File(path)) => (Some(read_file(path)?), path.display().to_string()),
@@ -112,13 +114,34 @@ pub(super) fn upstream_key(
     }
 }
 
-fn credential(environment: Environment<'_>, name: &str) -> Result<PathBuf, Refused> {
-    let is_name = !name.contains('/') && name != "." && name != "..";
+/// What opens the store's server: libpq's own variable, else a file that holds nothing else.
+pub(super) fn store_password(
+    environment: Environment<'_>,
+    file: Option<&Path>,
+) -> Result<Option<Zeroizing<String>>, Refused> {
+    let given = environment("PGPASSWORD").filter(|text| !text.is_empty());
+    if let Some(text) = given {
+        return Ok(Some(Zeroizing::new(text)));
+    }
+    let Some(path) = file else { return Ok(None) };
+    let text = Zeroizing::new(read_file(path)?);
+    Ok(Some(Zeroizing::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    )))
+}
+
+/// Where systemd put the credential of that name.
+pub(super) fn credential(
+    environment: Environment<'_>,
+    key: &str,
+    name: &str,
+) -> Result<PathBuf, Refused> {
+    let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
     let folder = environment("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
     match folder {
         Some(folder) if is_name => Ok(Path::new(&folder).join(name)),
         Some(_) => Err(Refused::Value {
-            key: "upstream.key_credential".to_owned(),
+            key: key.to_owned(),
             value: name.to_owned(),
             expected: "the name of a credential".to_owned(),
         }),

@@ -4,12 +4,10 @@ mod limits;
 mod listen;
 mod ring;
 mod routes;
+mod store;
 mod upstreams;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::PathBuf;
 
 use super::{
     Config, Environment, Flags, Log, LogFormat,
@@ -20,16 +18,13 @@ use super::{
 use crate::{
     ident::HostName,
     settings::{Mode, Settings},
-    store::StorePlace,
 };
 
 /// Names of files and directories that stand under the state and run directories.
 struct Places {
     state_dir: PathBuf,
     run_dir: PathBuf,
-    store: StorePlace,
-    staleness: Option<Duration>,
-    master_key_file: PathBuf,
+    store: store::Kept,
     admin_socket: PathBuf,
 }
 
@@ -89,15 +84,16 @@ pub(super) fn settle(
         guards,
         kernel,
         limits,
-        master_key_file: places.master_key_file,
+        master_key_file: places.store.master_key_file,
         admin_socket: places.admin_socket,
         admin_group,
         apollo_internal,
     };
     Ok(Config {
         settings,
-        store: places.store,
-        staleness: places.staleness,
+        store: places.store.place,
+        bounds: places.store.bounds,
+        audit_retention: places.store.audit_retention,
         secrets,
         log,
         shown,
@@ -145,10 +141,7 @@ fn places(
     ];
     let run_dir = PathBuf::from(shown.pick("run_dir", run_dir, "/run/gate".to_owned()));
     shown.section("[store]");
-    let store = store(flags, environment, &file.store, &state_dir, shown)?;
-    let key_file = state_dir.join("master.key").display().to_string();
-    let given = [(file.store.master_key_file.clone(), File)];
-    let master_key_file = shown.pick("master_key_file", given, key_file).into();
+    let store = store::store(flags, environment, &file.store, &state_dir, shown)?;
     shown.section("[admin]");
     let given = [
         (environment("GATE_SOCKET"), Env("GATE_SOCKET")),
@@ -162,9 +155,7 @@ fn places(
     Ok(Places {
         state_dir,
         run_dir,
-        store: store.0,
-        staleness: store.1,
-        master_key_file,
+        store,
         admin_socket: socket.into(),
     })
 }
@@ -180,44 +171,4 @@ fn host(shown: &mut Shown, given: Option<&str>) -> Result<HostName, Refused> {
     let name = shown.pick("host", [(given, File)], own);
     name.parse()
         .map_err(|_why| value::refused("gate.host", &name, "a host name"))
-}
-
-/// The store's URL may hold a password: it is shown masked, and never repeated in an error.
-fn store(
-    flags: &Flags,
-    environment: Environment<'_>,
-    file: &raw::RawStore,
-    state_dir: &Path,
-    shown: &mut Shown,
-) -> Result<(StorePlace, Option<Duration>), Refused> {
-    let given = [
-        (flags.store.clone(), Flag),
-        (environment("GATE_STORE"), Env("GATE_STORE")),
-        (file.url.clone(), File),
-    ];
-    let found = given
-        .into_iter()
-        .find_map(|(url, origin)| Some((url?, origin)));
-    let usual = || {
-        (
-            format!("sqlite:{}", state_dir.join("gate.db").display()),
-            Origin::Default,
-        )
-    };
-    let (url, origin) = found.unwrap_or_else(usual);
-    let expected = "sqlite:PATH or postgres://USER@HOST/DATABASE";
-    let place: StorePlace = url
-        .parse()
-        .map_err(|_why| value::refused("store.url", "(not shown)", expected))?;
-    shown.value("url", &place, origin);
-    let staleness = shown.pick(
-        "staleness",
-        [(file.staleness.clone(), File)],
-        "60s".to_owned(),
-    );
-    let staleness = match staleness.as_str() {
-        "lease" => None,
-        text => Some(value::duration("store.staleness", text)?),
-    };
-    Ok((place, staleness))
 }

@@ -118,8 +118,14 @@ impl PacketRing for FakeRings {
         _revision: Revision,
         openings: BTreeMap<SourceKey, Opened>,
     ) -> Work<'_, Result<Applied, RingError>> {
-        self.state().entries = openings;
-        Box::pin(async { Ok(Applied::default()) })
+        let mut state = self.state();
+        let synced = if state.broken {
+            Err(RingError::Failed("the fake is broken".to_owned()))
+        } else {
+            state.entries = openings;
+            Ok(Applied::default())
+        };
+        Box::pin(async { synced })
     }
 
     fn destroy(&self, gone: Vec<Gone>) -> Work<'_, Result<usize, RingError>> {
@@ -224,7 +230,28 @@ impl Gate {
         shared: Option<Digest>,
         keyring: Keyring,
     ) -> Result<(Self, Worker), StartError> {
-        let grants = Arc::new(Grants::new(host.parse().unwrap(), Mode::Enforce));
+        Self::prepared(store, host, clock, shared, keyring, Mode::Enforce).await
+    }
+
+    /// A gate that audits, its writer beside the test.
+    pub(crate) async fn auditing(folder: &Path, clock: Clock) -> Self {
+        let keyring = Keyring::new(master(), Vec::new());
+        let store = open(folder).await;
+        let made = Self::prepared(store, "here", clock, None, keyring, Mode::Audit).await;
+        let (gate, worker) = made.unwrap();
+        run_beside(worker);
+        gate
+    }
+
+    async fn prepared(
+        store: Store,
+        host: &str,
+        clock: Clock,
+        shared: Option<Digest>,
+        keyring: Keyring,
+        mode: Mode,
+    ) -> Result<(Self, Worker), StartError> {
+        let grants = Arc::new(Grants::new(host.parse().unwrap(), mode));
         let rings = Arc::new(FakeRings {
             state: Mutex::default(),
             store: store.clone(),
@@ -239,7 +266,7 @@ impl Gate {
             clock: clock.clone(),
             events: Events::default(),
             upstreams: BTreeSet::from(["provider".parse().unwrap()]),
-            mode: Mode::Enforce,
+            mode,
             shared,
         })
         .await?;

@@ -66,28 +66,53 @@ impl Writer {
             return Err(StoreError::Closed);
         }
         let seen = self.desk.grants.revision();
-        let news = self.desk.store.news(seen).await?;
+        let mut news = self.desk.store.news(seen).await?;
+        if !news.is_whole {
+            tracing::warn!(revision = %seen, "was away for longer than changes are remembered");
+            news = self.all_as_news().await?;
+        }
         let revision = news.revision;
         if revision > seen {
             self.apply(news).await;
             self.desk.grants.set_revision(revision);
         }
+        self.mend().await;
         self.tell(revision).await
     }
 
+    /// For a host that cannot follow step by step any more.
+    async fn all_as_news(&self) -> Result<News, StoreError> {
+        let snapshot = self.desk.store.snapshot().await?;
+        let (grants, shared) = (&self.desk.grants, self.desk.shared.as_ref());
+        let clients = grants.clients().into_iter().map(|grant| grant.record());
+        // The configured one has a row too, but its token stands in no store.
+        let clients = clients.filter(|client| shared.is_none_or(|(name, _)| *name != client.name));
+        let rollouts = grants.rollouts().into_iter().map(|grant| grant.serial);
+        Ok(snapshot.as_news(clients.map(|client| client.id), rollouts))
+    }
+
+    /// A host whose packet ring is behind lives, and says that it does not enforce this yet.
     async fn tell(&mut self, revision: Revision) -> Result<(), StoreError> {
         let now = self.now();
-        let staleness = self.desk.store.staleness();
+        let revision = if self.owed().is_empty() {
+            self.enforced = revision;
+            revision
+        } else {
+            self.enforced
+        };
+        let keys = self.desk.keyring.known();
+        let staleness = self.desk.store.bounds().staleness;
         let often = staleness.map_or(SELDOM, |staleness| staleness / TIMES);
-        if let Some((told, at)) = self.told
-            && told == revision
+        if let Some((told, told_keys, at)) = &self.told
+            && *told == revision
+            && *told_keys == keys
             && now < at.after(often)
         {
             return Ok(());
         }
         let host = self.desk.grants.host().clone();
-        self.desk.store.tell(&host, revision).await?;
-        self.told = Some((revision, now));
+        self.desk.store.tell(&host, revision, &keys).await?;
+        self.told = Some((revision, keys, now));
         let until = staleness.map_or(Stamp(i64::MAX), |staleness| now.after(staleness));
         self.desk.grants.set_fresh_until(until);
         Ok(())
@@ -96,6 +121,7 @@ impl Writer {
     async fn apply(&mut self, news: News) {
         let revision = news.revision;
         self.apply_mode(news.closed).await;
+        self.choose_master(news.master);
         let ended = news.rollouts.iter().filter(|(_, now)| now.is_none());
         let ended: Vec<RolloutSerial> = ended.map(|(serial, _)| *serial).collect();
         let effects = self.drop_rollouts(unique(ended).into_iter());
@@ -151,8 +177,9 @@ impl Writer {
         self.desk.grants.put_rollout(rollout)
     }
 
-    async fn apply_mode(&mut self, closed: bool) {
+    pub(super) async fn apply_mode(&mut self, closed: bool) {
         let grants = &self.desk.grants;
+        let closed = closed || self.closed_here;
         let mode = if closed { Mode::Closed } else { self.desk.mode };
         if grants.mode() == mode || !self.unwritten.is_empty() {
             return;
@@ -163,6 +190,7 @@ impl Writer {
         }
         if let Err(why) = self.desk.ring.set_mode(mode).await {
             done.warn("the packet ring is in another mode", &why);
+            self.owed().entries = true;
         }
         if closed {
             self.desk.streams.cut_all(Why::Panic).await;

@@ -9,9 +9,6 @@ use crate::{
     store::Told,
 };
 
-/// How much the clocks of a host and the store may run apart while a host counts down.
-const SKEW: Duration = Duration::from_secs(5);
-
 /// Between two looks while somebody waits.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -38,10 +35,11 @@ impl Control {
                 last_seen: now,
             }]);
         }
+        let skew = self.desk.store.bounds().skew;
         let hosts = told.into_iter().map(|told| {
             let age = i64::try_from(told.age.as_millis()).unwrap_or(i64::MAX);
             Host {
-                state: state(&told, revision),
+                state: state(&told, revision, skew),
                 host: told.host,
                 revision: told.revision,
                 last_seen: Stamp(now.0.saturating_sub(age)),
@@ -53,13 +51,14 @@ impl Control {
     /// Waits until every host enforces what was done, at most this long, and says who does not.
     pub async fn wait_for_hosts(&self, done: &mut Done, wait: Duration) -> Result<(), Refused> {
         let until = tokio::time::Instant::now() + wait;
+        let skew = self.desk.store.bounds().skew;
         loop {
             let told = self.desk.store.hosts().await?;
             if told.is_empty() {
                 return Ok(());
             }
             let hosts = told.into_iter().map(|told| HostDone {
-                state: state(&told, done.revision),
+                state: state(&told, done.revision, skew),
                 host: told.host,
                 revision: told.revision,
             });
@@ -87,8 +86,8 @@ impl Done {
 }
 
 /// A host that was not heard of for its staleness has closed itself: it serves nobody any more.
-fn state(told: &Told, wanted: Revision) -> HostState {
-    let is_over = |staleness| told.age > staleness + SKEW;
+pub(super) fn state(told: &Told, wanted: Revision, skew: Duration) -> HostState {
+    let is_over = |staleness| told.age > staleness + skew;
     if told.revision >= wanted {
         HostState::Done
     } else if told.staleness.is_some_and(is_over) {
@@ -131,6 +130,7 @@ mod tests {
             revision: Revision(revision),
             age: Duration::from_secs(age),
             staleness: Some(Duration::from_mins(1)),
+            keys: Vec::new(),
         };
         let rows = [
             (told(7, 0), HostState::Done),
@@ -139,7 +139,8 @@ mod tests {
             (told(6, 66), HostState::SelfClosed),
         ];
         for (told, expected) in rows {
-            assert_eq!(state(&told, Revision(7)), expected, "{told:?}");
+            let state = state(&told, Revision(7), Duration::from_secs(5));
+            assert_eq!(state, expected, "{told:?}");
         }
     }
 }

@@ -21,6 +21,7 @@ impl Desk {
         key: Option<&UpstreamKey>,
         now: Stamp,
     ) -> Result<Pair, Refused> {
+        let is_adopted = adopted.is_some();
         let token = match adopted {
             Some(Adopted(text)) => NewToken::adopt(&text)?,
             None => NewToken::mint()?,
@@ -35,6 +36,7 @@ impl Desk {
             expires: None,
             key: self.seal(&token_owner(token.id), key)?,
             created: now,
+            adopted: is_adopted,
         };
         Ok(Pair {
             kept,

@@ -4,7 +4,7 @@
 
 use crate::{
     ident::{ClientName, RolloutId, UpstreamName},
-    secret::{MasterKeyError, UnsealError, Unusable},
+    secret::{KeyId, MasterKeyError, UnsealError, Unusable},
     store::{Rejection, StoreError},
 };
 
@@ -63,6 +63,14 @@ pub enum Refused {
     NoRandom,
     #[error("the gate is stopping")]
     Stopping,
+    #[error("this gate has the role of a host in the store: it follows, and may not provision")]
+    HostRole,
+    #[error("master key {key} is not on every host: {} do not hold it", hosts.join(", "))]
+    MasterMissing { key: KeyId, hosts: Vec<String> },
+    #[error("client `{0}` has no upstream key")]
+    NoKey(ClientName),
+    #[error("the store is a server, not one file")]
+    NotOneFile,
 }
 
 impl Refused {
@@ -70,7 +78,9 @@ impl Refused {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::ClientExists(_) | Self::RolloutExists(_) => "exists",
-            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } => "not_found",
+            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } | Self::NoKey(_) => {
+                "not_found"
+            }
             Self::Disabled(_) => "disabled",
             Self::Shared(_) => "shared",
             Self::NoUpstream { .. } | Self::Invalid(_) => "invalid",
@@ -87,6 +97,9 @@ impl Refused {
             Self::NotWritten(_) | Self::Store(_) => "store",
             Self::Seal(_) | Self::NoRandom => "internal",
             Self::Stopping => "stopping",
+            Self::HostRole => "host_role",
+            Self::MasterMissing { .. } => "master_key_missing",
+            Self::NotOneFile => "not_one_file",
         }
     }
 
@@ -94,13 +107,16 @@ impl Refused {
     pub fn status(&self) -> u16 {
         match self {
             Self::NoUpstream { .. } | Self::Invalid(_) | Self::Token(_) => 400,
-            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } => 404,
+            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } | Self::NoKey(_) => 404,
+            Self::HostRole => 403,
             Self::ClientExists(_)
             | Self::RolloutExists(_)
             | Self::Disabled(_)
             | Self::Shared(_)
             | Self::TokenTaken
             | Self::LastSource { .. }
+            | Self::MasterMissing { .. }
+            | Self::NotOneFile
             | Self::Stale => 409,
             Self::Undone { why, .. } => match why {
                 RingError::Full { .. } => 507,
@@ -151,6 +167,14 @@ impl Refused {
                 hint => format!("{hint}; nothing was opened"),
             },
             Self::Stale => "look again and repeat".to_owned(),
+            Self::HostRole => {
+                "ask a gate whose role may provision: `gatectl hosts` lists them all".to_owned()
+            }
+            Self::MasterMissing { .. } => "append the newest line of this host's master key file to \
+                theirs; they read it within seconds, then repeat"
+                .to_owned(),
+            Self::NotOneFile => "back up its database: `pg_dump --format custom`".to_owned(),
+            Self::NoKey(name) => format!("`gatectl key set {name}` gives it one"),
             Self::NotWritten(_) => {
                 "it is written as soon as the store answers; repeat to be sure".to_owned()
             }
@@ -173,6 +197,7 @@ impl From<StoreError> for Refused {
                 why: Rejection::Stale,
                 ..
             } => Self::Stale,
+            StoreError::Forbidden(_) => Self::HostRole,
             other @ (StoreError::Open { .. }
             | StoreError::Locked { .. }
             | StoreError::Newer { .. }

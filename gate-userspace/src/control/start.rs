@@ -2,7 +2,10 @@
 //!
 //! What is over is left out before anything is opened: a restart must not lengthen a lease.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -88,6 +91,9 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         is_loaded: false,
         written: Revision::default(),
         told: None,
+        enforced: Revision::default(),
+        owed: Mutex::default(),
+        closed_here: false,
     };
     match writer.load().await {
         Err(StartError::Store(why)) if why.is_outage() && desk.store.is_shared() => {
@@ -113,6 +119,10 @@ impl Writer {
         desk.grants.set_mode(mode);
         desk.grants.set_revision(snapshot.revision);
         self.written = snapshot.revision;
+        self.choose_master(snapshot.master);
+        if desk.mode == Mode::Audit {
+            desk.grants.remember_ended(desk.store.ended().await?);
+        }
         self.put_all(snapshot);
         desk.grants.remember_uses(desk.store.uses().await?);
         self.catch_up().await;
@@ -189,6 +199,7 @@ impl Writer {
             expires: None,
             key: None,
             created: now,
+            adopted: true,
         });
         self.desk.names.pin().insert(name, client.id);
         self.desk.grants.put_client(client);

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     client::Kind,
+    clock::Stamp,
     grants::Dead,
     rollout::Phase,
     secret::{Digest, Keyring, MasterKey, Unusable},
@@ -525,6 +526,124 @@ async fn keys_are_brought_under_a_new_master_key_while_the_gate_serves() {
         checks.iter().all(|check| check.opens == Opens::Yes),
         "{checks:?}"
     );
+}
+
+/// Acceptance 122: what was broken off goes on, and does not begin another.
+#[tokio::test]
+async fn a_rotation_that_was_broken_off_goes_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    for number in 0..502 {
+        let mut ask = new_client(&format!("c{number}"), &[]);
+        ask.key = UpstreamKey::new("sk-first-upstream-key");
+        gate.control.add_client(ACTOR, ask).await.unwrap();
+    }
+    let new = MasterKey::generate().unwrap();
+    let (id, copy) = (new.id(), new.to_base64());
+    gate.control.keyring().learn([new]);
+    gate.control.set_master(ACTOR, id).await.unwrap();
+    let step = gate.control.reseal(ACTOR).await.unwrap();
+    assert_eq!((step.keys, step.left), (500, 2));
+    let clock = gate.clock.clone();
+    drop(gate);
+    let file = format!("{}\n{}\n", *fakes::master().to_base64(), *copy);
+    let both = Keyring::of(file.parse().unwrap());
+    assert_ne!(both.current(), id);
+    let gate = Gate::with_keys(folder.path(), clock, both).await;
+    assert_eq!(gate.control.keyring().current(), id);
+    assert_eq!(gate.control.keyring().standby(), None);
+    assert!(gate.control.has_older_keys());
+    let step = gate.control.reseal(ACTOR).await.unwrap();
+    assert_eq!((step.keys, step.left), (2, 0));
+    assert!(!gate.control.has_older_keys());
+}
+
+/// A host that lacks the key says so instead of sealing with another one.
+#[tokio::test]
+async fn without_the_master_key_that_seals_no_key_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let new = MasterKey::generate().unwrap();
+    let id = new.id();
+    gate.control.keyring().learn([new]);
+    gate.control.set_master(ACTOR, id).await.unwrap();
+    let clock = gate.clock.clone();
+    drop(gate);
+    let gate = Gate::with(folder.path(), clock).await;
+    let mut ask = new_client("a", &[]);
+    ask.key = UpstreamKey::new("sk-first-upstream-key");
+    let refused = gate.control.add_client(ACTOR, ask).await.unwrap_err();
+    assert!(refused.to_string().contains(&id.to_string()), "{refused}");
+    add(&gate, "without-a-key", &[]).await;
+}
+
+/// Acceptance 117 (control's part).
+#[tokio::test]
+async fn an_import_is_done_once_and_brings_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let import = |name: &str, text: &str| Import {
+        name: name.parse().unwrap(),
+        digest: Digest::of(text.as_bytes()),
+        key: UpstreamKey::new("sk-ant-1"),
+    };
+    let both = || vec![import("a", "token-of-a"), import("b", "token-of-b")];
+    let revision = gate.control.grants().revision();
+    let dry = gate.control.import(ACTOR, both(), true).await.unwrap();
+    assert_eq!(dry, [Imported::Added, Imported::Added]);
+    assert_eq!(gate.control.grants().revision(), revision);
+    let done = gate.control.import(ACTOR, both(), false).await.unwrap();
+    assert_eq!(done, dry);
+    let found = gate.control.grants().find(&Digest::of(b"token-of-a"));
+    assert_eq!(found.unwrap().client.record().name, name("a"));
+    let revision = gate.control.grants().revision();
+    let again = gate.control.import(ACTOR, both(), false).await.unwrap();
+    assert_eq!(again, [Imported::Unchanged, Imported::Unchanged]);
+    let other = vec![
+        import("a", "another"),
+        import("c", "token-of-b"),
+        import("d", "twice"),
+        import("e", "twice"),
+    ];
+    let judged = gate.control.import(ACTOR, other, true).await.unwrap();
+    assert_eq!(
+        judged,
+        [
+            Imported::NameTaken,
+            Imported::TokenTaken,
+            Imported::Added,
+            Imported::TokenTaken
+        ]
+    );
+    assert_eq!(gate.control.grants().revision(), revision);
+    gate.control.revoke(ACTOR, name("a")).await.unwrap();
+    let back = gate.control.import(ACTOR, both(), false).await.unwrap();
+    assert_eq!(back, [Imported::TokenEnded, Imported::Unchanged]);
+}
+
+/// In `audit` a stranger's credential goes upstream; one that was revoked here must not.
+#[tokio::test]
+async fn an_adopted_token_that_ended_is_no_stranger_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::stopped(Stamp(1_000_000));
+    let gate = Gate::auditing(folder.path(), clock.clone()).await;
+    let text = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let mut ask = new_client("a", &[]);
+    ask.token = Some(Adopted(text.to_owned().into()));
+    gate.control.add_client(ACTOR, ask).await.unwrap();
+    gate.control.revoke(ACTOR, name("a")).await.unwrap();
+    drop(gate);
+    let gate = Gate::auditing(folder.path(), clock.clone()).await;
+    let grants = gate.control.grants();
+    assert!(grants.is_ended(&Digest::of(text.as_bytes())));
+    assert!(!grants.is_ended(&Digest::of(b"a stranger")));
+    // Adopted once more it lives, and is remembered as alive.
+    let mut ask = new_client("b", &[]);
+    ask.token = Some(Adopted(text.to_owned().into()));
+    gate.control.add_client(ACTOR, ask).await.unwrap();
+    drop(gate);
+    let gate = Gate::auditing(folder.path(), clock).await;
+    assert!(!gate.control.grants().is_ended(&Digest::of(text.as_bytes())));
 }
 
 #[tokio::test]

@@ -35,9 +35,10 @@ impl Unwritten {
     /// Forgets the older records of these. An ending is never older than another change.
     pub(super) fn replaced(&mut self, by: &BTreeSet<Entity>) {
         self.0.retain(|change| match change.write {
-            Write::PutClient(_) | Write::PutRollout(_) | Write::SetClosed(_) => {
-                !by.contains(&change.write.entity())
-            }
+            Write::PutClient(_)
+            | Write::PutRollout(_)
+            | Write::SetClosed(_)
+            | Write::SetMaster(_) => !by.contains(&change.write.entity()),
             Write::AddClient(_)
             | Write::EndClient(_)
             | Write::AddRollout(_)

@@ -4,7 +4,11 @@
 //! ring does not take it; a change that ends something goes on to its end, whatever fails on the
 //! way, and says what failed.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use super::{
     Actor, CutCount, Desk, Gone, HostDone, HostState, Refused, RingError, Why,
@@ -19,6 +23,7 @@ use crate::{
     grants::{Delta, Effects, SourceKey},
     ident::{ClientName, Revision, TokenId},
     rollout::Rollout,
+    secret::KeyId,
     store::{Change, Commit, Note, StoreError, Write},
 };
 
@@ -40,7 +45,28 @@ pub(super) struct Writer {
     /// The last change of our own; others may have made some between it and the table's.
     pub(super) written: Revision,
     /// What this host has told the others, and when.
-    pub(super) told: Option<(Revision, Stamp)>,
+    pub(super) told: Option<(Revision, Vec<KeyId>, Stamp)>,
+    /// The last change that the packet ring took too.
+    pub(super) enforced: Revision,
+    /// What the packet ring did not do when it was asked to.
+    pub(super) owed: Mutex<Owed>,
+    /// A panic that this host may not write: it closes this host alone, until `open` here.
+    pub(super) closed_here: bool,
+}
+
+/// What the packet ring still has to do.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// Its entries or its mode are not what the table says.
+    pub(super) entries: bool,
+    /// Connections from these may be open.
+    pub(super) gone: Vec<Gone>,
+}
+
+impl Owed {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.entries && self.gone.is_empty()
+    }
 }
 
 impl Writer {
@@ -98,7 +124,7 @@ impl Writer {
     ) -> Result<Revision, StoreError> {
         let written = self.commit(actor, changes.clone()).await;
         match &written {
-            Ok(_) | Err(StoreError::Rejected { .. }) => {}
+            Ok(_) | Err(StoreError::Rejected { .. } | StoreError::Forbidden(_)) => {}
             Err(_unreachable) => {
                 self.unwritten.add(changes);
                 self.retry = Some(tokio::time::Instant::now() + RETRY);
@@ -115,6 +141,8 @@ impl Writer {
                     self.reach(revision);
                     self.unwritten.clear();
                 }
+                // A host that may not write leaves it to those who may: it is in effect here.
+                Err(StoreError::Forbidden(_)) => self.unwritten.clear(),
                 // Somebody else's later word on the same thing stands.
                 Err(StoreError::Rejected { index, .. }) if self.unwritten.remove(index) => {}
                 Err(why) => {
@@ -166,16 +194,50 @@ impl Writer {
         if !effects.deltas.is_empty() {
             match self.desk.ring.apply(revision, effects.deltas).await {
                 Ok(applied) => done.entries_removed = applied.removed,
-                Err(why) => done.warn("entries may still be open", &why),
+                Err(why) => {
+                    done.warn("entries may still be open", &why);
+                    self.owed().entries = true;
+                }
             }
         }
         if !gone.is_empty() {
-            match self.desk.ring.destroy(gone).await {
+            match self.desk.ring.destroy(gone.clone()).await {
                 Ok(connections) => done.connections += connections,
-                Err(why) => done.warn("connections may still be open", &why),
+                Err(why) => {
+                    done.warn("connections may still be open", &why);
+                    self.owed().gone.extend(gone);
+                }
             }
         }
         done
+    }
+
+    /// Asks the packet ring once more for what it did not do.
+    pub(super) async fn mend(&self) {
+        if self.owed().is_empty() {
+            return;
+        }
+        let (grants, ring) = (&self.desk.grants, &self.desk.ring);
+        let gone = std::mem::take(&mut self.owed().gone);
+        let mended = async {
+            ring.set_mode(grants.mode()).await?;
+            ring.sync(grants.revision(), grants.openings()).await?;
+            let closed = gone
+                .iter()
+                .filter(|gone| !grants.openings().contains_key(&gone.key));
+            ring.destroy(closed.cloned().collect()).await
+        };
+        match mended.await {
+            Ok(_connections) => self.owed().entries = false,
+            Err(why) => {
+                tracing::error!(error = %why, "the packet ring is behind the table");
+                self.owed().gone.extend(gone);
+            }
+        }
+    }
+
+    pub(super) fn owed(&self) -> MutexGuard<'_, Owed> {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn done(&self, revision: Revision) -> Done {

@@ -197,6 +197,7 @@ fn credential(number: u64, kind: Kind) -> Credential {
         expires: None,
         key: None,
         created: Stamp(0),
+        adopted: false,
     }
 }
 

@@ -140,7 +140,12 @@ impl Desk {
                 Mode::Audit => row.add(Count::WouldRefuse),
                 Mode::Enforce | Mode::Closed => {
                     row.add(Count::Unlisted);
-                    let words = respond::raw(&self.worker, &Stop::Denied(Denied::Unlisted));
+                    // Without word from the store nobody can say who is listed.
+                    let why = match proxy.is_serving() {
+                        Ok(()) => Stop::Denied(Denied::Unlisted),
+                        Err(fault) => Stop::Fault(fault),
+                    };
+                    let words = respond::raw(&self.worker, &why);
                     turn_away(stream, words, strangers);
                     return;
                 }

@@ -4,6 +4,8 @@
 //! a row of his own. Written: `enc:v2:<key id>:` + base64(`iv 12 | ciphertext | tag 16`), the
 //! owner's name as associated data. Read for import: `enc:v1:` + base64(`iv | tag | ciphertext`).
 
+mod keyring;
+
 use std::{fmt, str::FromStr};
 
 use aes_gcm::{
@@ -18,6 +20,8 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::UpstreamKey;
+
+pub use keyring::{Keyring, MasterKeys};
 
 const V1: &str = "enc:v1:";
 const V2: &str = "enc:v2:";
@@ -34,13 +38,6 @@ pub struct MasterKey {
     id: KeyId,
 }
 
-/// The master key in use, and older ones that still open rows while they are re-sealed.
-#[derive(Debug)]
-pub struct Keyring {
-    current: MasterKey,
-    older: Vec<MasterKey>,
-}
-
 /// An upstream key as it lies in the store.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(Box<str>);
@@ -54,6 +51,8 @@ pub enum MasterKeyError {
     Length(usize),
     #[error("the system has no random numbers to give")]
     NoRandom,
+    #[error("master key {0} seals, and this host does not hold it")]
+    NotHere(KeyId),
 }
 
 /// Why a sealed key stays shut.
@@ -129,6 +128,19 @@ impl MasterKey {
         to_key(&Zeroizing::new(text))
     }
 
+    /// The tag stands before the text, and there is no associated data.
+    fn seal_v1(&self, text: &str) -> Result<Sealed, MasterKeyError> {
+        let mut iv = [0; IV];
+        getrandom::fill(&mut iv).map_err(|_gone| MasterKeyError::NoRandom)?;
+        let mut sealed = Zeroizing::new(text.as_bytes().to_vec());
+        let tag = self
+            .cipher()
+            .encrypt_in_place_detached(Nonce::from_slice(&iv), b"", &mut sealed)
+            .expect("AES-GCM refuses only texts of 64 GiB and more");
+        let blob = [iv.as_slice(), tag.as_slice(), sealed.as_slice()].concat();
+        Ok(Sealed(format!("{V1}{}", STANDARD.encode(blob)).into()))
+    }
+
     fn open_v1(&self, blob: &[u8]) -> Result<UpstreamKey, UnsealError> {
         let (iv, rest) = blob.split_at_checked(IV).ok_or(UnsealError::Malformed)?;
         let (tag, sealed) = rest.split_at_checked(TAG).ok_or(UnsealError::Malformed)?;
@@ -164,60 +176,6 @@ impl FromStr for MasterKey {
     }
 }
 
-impl Keyring {
-    pub fn new(current: MasterKey, older: Vec<MasterKey>) -> Self {
-        Self { current, older }
-    }
-
-    pub fn current(&self) -> KeyId {
-        self.current.id
-    }
-
-    /// Seals a key for one owner; under any other owner's name it will not open.
-    ///
-    /// # Errors
-    /// When the system has no random numbers to give.
-    pub fn seal(&self, owner: &str, key: &UpstreamKey) -> Result<Sealed, MasterKeyError> {
-        self.current.seal(owner, &key.0)
-    }
-
-    /// # Errors
-    /// Says why it stays shut, never what is inside.
-    pub fn open(&self, owner: &str, sealed: &Sealed) -> Result<UpstreamKey, UnsealError> {
-        if let Some(rest) = sealed.0.strip_prefix(V2) {
-            let (id, blob) = rest.split_once(':').ok_or(UnsealError::Malformed)?;
-            let id: KeyId = id.parse()?;
-            let key = self
-                .keys()
-                .find(|key| key.id == id)
-                .ok_or(UnsealError::UnknownKey)?;
-            return key.open(owner, &unbase64(blob)?);
-        }
-        if let Some(blob) = sealed.0.strip_prefix(V1) {
-            let blob = unbase64(blob)?;
-            let opened = self
-                .keys()
-                .map(|key| key.open_v1(&blob))
-                .find(Result::is_ok);
-            return opened.unwrap_or(Err(UnsealError::Refused));
-        }
-        UpstreamKey::new(&sealed.0).ok_or(UnsealError::NotText)
-    }
-
-    /// Whether a row is sealed with the master key in use, and needs no other to open.
-    pub fn is_current(&self, sealed: &Sealed) -> bool {
-        let id = sealed
-            .0
-            .strip_prefix(V2)
-            .and_then(|rest| rest.split_once(':'));
-        id.is_some_and(|(id, _)| id.parse() == Ok(self.current.id))
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &MasterKey> {
-        std::iter::once(&self.current).chain(&self.older)
-    }
-}
-
 impl Sealed {
     /// What a row of the store holds: `enc:v2:`, `enc:v1:`, or a plain text of older systems.
     pub fn from_row(text: String) -> Self {
@@ -226,6 +184,15 @@ impl Sealed {
 
     pub fn as_row(&self) -> &str {
         &self.0
+    }
+
+    /// The key itself, of a row that lies in the clear.
+    pub fn plaintext(&self) -> Option<UpstreamKey> {
+        if self.is_plaintext() {
+            UpstreamKey::new(&self.0)
+        } else {
+            None
+        }
     }
 
     /// Whether the row lies in the clear, as older systems allowed.

@@ -3,7 +3,7 @@
 //! State-based: a change holds the whole new record. Every commit is one revision; each of its
 //! changes is a row of the feed, which is the audit trail too, so a note never holds a secret.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::{
     clock::Stamp,
     ident::{ClientId, HostName, Revision, RolloutSerial},
     rollout::Rollout,
+    secret::KeyId,
 };
 
 /// Changes that happen together or not at all, under one revision.
@@ -42,6 +43,8 @@ pub enum Write {
     EndRollout(RolloutSerial),
     /// `panic` and `open`.
     SetClosed(bool),
+    /// Which master key seals from now on.
+    SetMaster(KeyId),
 }
 
 /// The line of the audit trail.
@@ -61,6 +64,8 @@ pub struct Note {
 pub struct Snapshot {
     pub revision: Revision,
     pub closed: bool,
+    /// The master key that seals; none was chosen = each host's first.
+    pub master: Option<KeyId>,
     pub clients: Vec<Client>,
     pub rollouts: Vec<Rollout>,
 }
@@ -82,10 +87,40 @@ impl Snapshot {
 /// What changed since a revision, as it stands; `None` = it has ended.
 #[derive(Debug)]
 pub struct News {
+    /// False when the feed was forgotten so far back: then this is not all that changed.
+    pub is_whole: bool,
     pub revision: Revision,
     pub closed: bool,
+    pub master: Option<KeyId>,
     pub clients: Vec<(ClientId, Option<Client>)>,
     pub rollouts: Vec<(RolloutSerial, Option<Rollout>)>,
+}
+
+impl Snapshot {
+    /// All there is, as news for somebody who has these: what he alone has, has ended.
+    pub fn as_news(
+        self,
+        clients: impl Iterator<Item = ClientId>,
+        rollouts: impl Iterator<Item = RolloutSerial>,
+    ) -> News {
+        let mut now: BTreeMap<_, _> = clients.map(|id| (id, None)).collect();
+        now.extend(
+            self.clients
+                .into_iter()
+                .map(|client| (client.id, Some(client))),
+        );
+        let mut open: BTreeMap<_, _> = rollouts.map(|serial| (serial, None)).collect();
+        let rollouts = self.rollouts.into_iter();
+        open.extend(rollouts.map(|rollout| (rollout.serial, Some(rollout))));
+        News {
+            is_whole: true,
+            revision: self.revision,
+            closed: self.closed,
+            master: self.master,
+            clients: now.into_iter().collect(),
+            rollouts: open.into_iter().collect(),
+        }
+    }
 }
 
 /// Which lines of the audit trail.
@@ -119,6 +154,8 @@ pub struct Told {
     pub age: Duration,
     /// After how long without word from the store it closes itself.
     pub staleness: Option<Duration>,
+    /// The master keys that it holds.
+    pub keys: Vec<KeyId>,
 }
 
 /// What a feed row is about.
@@ -144,7 +181,7 @@ impl Write {
                 Entity::Rollout(rollout.serial)
             }
             Self::EndRollout(serial) => Entity::Rollout(*serial),
-            Self::SetClosed(_) => Entity::Gate,
+            Self::SetClosed(_) | Self::SetMaster(_) => Entity::Gate,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
 };
 
@@ -27,12 +27,14 @@ use super::{
 use crate::{
     clock::Stamp,
     ident::{ClientId, Revision, RolloutSerial},
+    secret::Digest,
 };
 
 /// In order; `user_version` counts how many have run.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("schema/1.embedded.sql"),
     include_str!("schema/2.embedded.sql"),
+    include_str!("schema/3.embedded.sql"),
 ];
 
 type Job = Box<dyn FnOnce(&mut Db) + Send>;
@@ -41,6 +43,7 @@ type Job = Box<dyn FnOnce(&mut Db) + Send>;
 #[derive(Clone, Debug)]
 pub struct Embedded {
     jobs: mpsc::Sender<Job>,
+    path: Arc<Path>,
 }
 
 /// What the thread owns.
@@ -60,6 +63,7 @@ impl Embedded {
     /// # Errors
     /// When it is damaged, used by another `gated`, or of a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let here: Arc<Path> = path.into();
         let path = path.to_owned();
         let (jobs, queue) = mpsc::channel::<Job>();
         let (ready, opened) = oneshot::channel();
@@ -78,7 +82,7 @@ impl Embedded {
             .spawn(work)
             .map_err(|why| StoreError::Use(why.into()))?;
         opened.await.map_err(|_gone| StoreError::Closed)??;
-        Ok(Self { jobs })
+        Ok(Self { jobs, path: here })
     }
 
     pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
@@ -134,6 +138,10 @@ impl Embedded {
             .await
     }
 
+    pub(super) async fn ended(&self) -> Result<Vec<Digest>, StoreError> {
+        self.ask(|db| read::ended(&db.connection)).await
+    }
+
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         self.ask(|db| check(&db.connection)).await
     }
@@ -148,6 +156,20 @@ impl Embedded {
             Ok(())
         })
         .await
+    }
+
+    /// A copy beside the store that nobody else sees: it is gone when it is closed.
+    pub(super) async fn backup_file(&self) -> Result<fs::File, StoreError> {
+        let failed = |why: io::Error| StoreError::Use(why.into());
+        let mut beside = self.path.as_os_str().to_owned();
+        beside.push(".backup");
+        let beside = Path::new(&beside);
+        // Left behind by a gate that was killed here.
+        _ = fs::remove_file(beside);
+        self.backup(beside).await?;
+        let file = fs::File::open(beside).map_err(failed)?;
+        fs::remove_file(beside).map_err(failed)?;
+        Ok(file)
     }
 
     #[cfg(test)]
@@ -190,6 +212,7 @@ impl Db {
             | StoreError::Row(_)
             | StoreError::Rejected { .. }
             | StoreError::Away(_)
+            | StoreError::Forbidden(_)
             | StoreError::Slow
             | StoreError::Closed) => other,
         })?;
@@ -232,6 +255,19 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
         Ok(())
     } else {
         Err(StoreError::Damaged(verdict))
+    }
+}
+
+/// Whether a file is whole and of this version.
+pub(super) fn check_copy(connection: &Connection) -> Result<(), StoreError> {
+    let known = i64::try_from(MIGRATIONS.len()).expect("a handful fits");
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        found if found == known => check(connection),
+        found if found > known => Err(StoreError::Newer { found, known }),
+        found => Err(StoreError::Damaged(format!(
+            "it is of version {found}, not {known}"
+        ))),
     }
 }
 

@@ -2,32 +2,64 @@
 //!
 //! A URL may hold a password, so it is shown without one.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use zeroize::Zeroizing;
 
-use super::{Embedded, Postgres, Store, StoreError};
+use super::{Bounds, Embedded, Postgres, Store, StoreError, postgres::BadUrl};
 
 #[derive(Clone)]
 pub enum StorePlace {
     File(PathBuf),
-    Server(Zeroizing<String>),
+    Server {
+        url: Zeroizing<String>,
+        /// Given apart from the URL.
+        password: Option<Zeroizing<String>>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a store is sqlite:PATH or postgres://USER@HOST/DATABASE")]
-pub struct BadPlace;
+pub enum BadPlace {
+    #[error("a store is sqlite:PATH or postgres://USER@HOST/DATABASE")]
+    Form,
+    #[error(transparent)]
+    Server(#[from] BadServer),
+}
+
+/// What is wrong with a server's URL, without it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadServer(BadUrl);
 
 impl StorePlace {
-    /// `staleness` is how long this host goes on without word from a server; none = until each
-    /// lease ends. A file is never out of reach.
+    /// `bounds` say how far this host may be from a server. A file is never out of reach.
     ///
     /// # Errors
     /// When the file is damaged, in use, or of a newer version. A server is not looked for yet.
-    pub async fn open(&self, staleness: Option<Duration>) -> Result<Store, StoreError> {
+    pub async fn open(&self, bounds: Bounds) -> Result<Store, StoreError> {
         match self {
             Self::File(path) => Ok(Store::Embedded(Embedded::open(path).await?)),
-            Self::Server(url) => Ok(Store::Postgres(Postgres::new(url, staleness)?)),
+            Self::Server { url, password } => {
+                let password = password.as_ref().map(|text| text.as_str());
+                Ok(Store::Postgres(Postgres::at(url, password, bounds)?))
+            }
+        }
+    }
+
+    /// Whether a password stands in the URL.
+    pub fn has_password(&self) -> bool {
+        match self {
+            Self::File(_) => false,
+            Self::Server { url, .. } => Postgres::has_password(url),
+        }
+    }
+
+    /// A password that does not stand in the URL. A file needs none.
+    #[must_use]
+    pub fn with_password(self, password: Option<Zeroizing<String>>) -> Self {
+        match self {
+            Self::File(path) => Self::File(path),
+            Self::Server { url, .. } => Self::Server { url, password },
         }
     }
 }
@@ -38,7 +70,7 @@ impl FromStr for StorePlace {
     fn from_str(text: &str) -> Result<Self, BadPlace> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             return if path.is_empty() {
-                Err(BadPlace)
+                Err(BadPlace::Form)
             } else {
                 Ok(Self::File(path.into()))
             };
@@ -46,11 +78,14 @@ impl FromStr for StorePlace {
         let is_server = ["postgres://", "postgresql://"]
             .iter()
             .any(|scheme| text.starts_with(scheme));
-        if is_server && text.parse::<tokio_postgres::Config>().is_ok() {
-            Ok(Self::Server(Zeroizing::new(text.to_owned())))
-        } else {
-            Err(BadPlace)
+        if !is_server {
+            return Err(BadPlace::Form);
         }
+        Postgres::is_url(text).map_err(BadServer)?;
+        Ok(Self::Server {
+            url: Zeroizing::new(text.to_owned()),
+            password: None,
+        })
     }
 }
 
@@ -58,7 +93,7 @@ impl fmt::Display for StorePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Server(url) => f.write_str(&masked(url)),
+            Self::Server { url, .. } => f.write_str(&masked(url)),
         }
     }
 }
@@ -116,7 +151,13 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_refused() {
-        for text in ["", "sqlite:", "gate.db", "mysql://db/g"] {
+        for text in [
+            "",
+            "sqlite:",
+            "gate.db",
+            "mysql://db/g",
+            "postgres://h/g?sslmode=prefer",
+        ] {
             assert!(text.parse::<StorePlace>().is_err(), "{text}");
         }
     }

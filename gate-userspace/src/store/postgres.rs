@@ -4,9 +4,11 @@
 //! writers take one row lock for their revision, so that revisions appear in order and a reader
 //! that has seen one has seen all before it.
 
+mod address;
 mod hosts;
 mod listen;
 mod migrate;
+mod role;
 mod read;
 mod write;
 mod uses;
@@ -23,21 +25,36 @@ use deadpool_postgres::{
     Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio::sync::Notify;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::{Config, NoTls, error::SqlState};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    StoreError,
+    Bounds, StoreError,
     change::{Commit, Filter, Line, News, Snapshot},
 };
 use crate::{
     clock::Stamp,
     ident::{ClientId, Revision, RolloutSerial},
+    secret::Digest,
+    tls,
 };
+
+use address::Address;
+pub(super) use address::BadUrl;
+
+/// The statements that give a role what a host of the fleet needs, and no more.
+pub fn host_grants(role: &str) -> String {
+    role::grants(role)
+}
 
 /// Longer than this, and the store counts as gone.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a change may go unnoticed when the notice of it is lost.
+/// How long a change may go unnoticed while nobody listens for notices.
 const POLL: Duration = Duration::from_secs(1);
+/// The same while somebody does: thousands of hosts that ask every second are a load of their own.
+const SELDOM: Duration = Duration::from_secs(5);
+/// A host asks at least this often before it would close itself.
+const TIMES: u32 = 6;
 /// The writer needs one, and who reads the audit trail must not keep it waiting.
 const CONNECTIONS: usize = 3;
 
@@ -46,8 +63,14 @@ pub struct Postgres {
     pool: Pool,
     config: Arc<Config>,
     bell: Arc<Notify>,
+    /// Whether notices come in.
+    is_listening: Arc<AtomicBool>,
+    /// None = the way to the server is not encrypted.
+    tls: Option<MakeRustlsConnect>,
     is_migrated: Arc<AtomicBool>,
-    staleness: Option<Duration>,
+    /// With the role of a host: it reads, and tells how far it is.
+    is_reader: Arc<AtomicBool>,
+    bounds: Bounds,
 }
 
 /// Never the password.
@@ -68,14 +91,47 @@ impl Postgres {
     /// start together one does it.
     ///
     /// # Errors
-    /// When the URL is none.
+    /// When the URL is none, or the roots that vouch for the server cannot be read.
     pub fn new(url: &str, staleness: Option<Duration>) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse()?;
+        let bounds = Bounds {
+            staleness,
+            ..Bounds::default()
+        };
+        Self::at(url, None, bounds)
+    }
+
+    pub(super) fn is_url(text: &str) -> Result<(), BadUrl> {
+        Address::read(text).map(drop)
+    }
+
+    pub(super) fn has_password(url: &str) -> bool {
+        Address::read(url).is_ok_and(|address| address.config.get_password().is_some())
+    }
+
+    /// As [`Self::new`]; a password of the URL itself is preferred.
+    pub(super) fn at(
+        url: &str,
+        password: Option<&str>,
+        bounds: Bounds,
+    ) -> Result<Self, StoreError> {
+        let address = Address::read(url).map_err(|why| StoreError::Use(why.into()))?;
+        let mut config = address.config;
         config.connect_timeout(PATIENCE).application_name("gated");
+        // A peer that vanished without a word is gone as soon as one that does not answer.
+        config.tcp_user_timeout(PATIENCE).keepalives_idle(PATIENCE);
+        if let Some(password) = password.filter(|_| config.get_password().is_none()) {
+            config.password(password);
+        }
+        let tls = address.roots.map(|roots| tls::client(&roots, &[]));
+        let tls = tls.transpose().map_err(|why| StoreError::Use(why.into()))?;
+        let tls = tls.map(|config| MakeRustlsConnect::new((*config).clone()));
         let manager = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = Manager::from_config(config.clone(), NoTls, manager);
+        let manager = match &tls {
+            Some(tls) => Manager::from_config(config.clone(), tls.clone(), manager),
+            None => Manager::from_config(config.clone(), NoTls, manager),
+        };
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS)
             .runtime(Runtime::Tokio1)
@@ -90,8 +146,11 @@ impl Postgres {
             pool,
             config: Arc::new(config),
             bell: Arc::default(),
+            is_listening: Arc::default(),
+            tls,
             is_migrated: Arc::default(),
-            staleness,
+            is_reader: Arc::default(),
+            bounds,
         })
     }
 
@@ -150,19 +209,41 @@ impl Postgres {
         patiently(async { migrate::check(&self.client().await?).await }).await
     }
 
-    pub(super) fn staleness(&self) -> Option<Duration> {
-        self.staleness
+    pub(super) async fn ended(&self) -> Result<Vec<Digest>, StoreError> {
+        patiently(async { read::ended(&self.client().await?).await }).await
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// As far as is known: before the first word of the server it may.
+    pub(super) fn may_write(&self) -> bool {
+        !self.is_reader.load(Ordering::Acquire)
     }
 
     pub(super) async fn rung(&self) {
         // Too long without a ring is as good as one.
-        _ = tokio::time::timeout(POLL, self.bell.notified()).await;
+        let poll = if self.is_listening.load(Ordering::Acquire) {
+            let often = self.bounds.staleness.map_or(SELDOM, |bound| bound / TIMES);
+            often.clamp(POLL, SELDOM)
+        } else {
+            POLL
+        };
+        _ = tokio::time::timeout(poll, self.bell.notified()).await;
     }
 
-    async fn client(&self) -> Result<Client, StoreError> {
+    /// A connection to whatever is there, not brought to this version.
+    pub(super) async fn visit(&self) -> Result<Client, StoreError> {
+        Ok(self.pool.get().await?)
+    }
+
+    pub(super) async fn client(&self) -> Result<Client, StoreError> {
         let mut client = self.pool.get().await?;
         if !self.is_migrated.load(Ordering::Acquire) {
             patiently(migrate::run(&mut client)).await?;
+            let is_reader = patiently(role::is_reader(&client)).await?;
+            self.is_reader.store(is_reader, Ordering::Release);
             self.is_migrated.store(true, Ordering::Release);
         }
         Ok(client)
@@ -171,7 +252,9 @@ impl Postgres {
 
 impl From<tokio_postgres::Error> for StoreError {
     fn from(why: tokio_postgres::Error) -> Self {
-        if is_away(&why) {
+        if why.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            Self::Forbidden(why.into())
+        } else if is_away(&why) {
             Self::Away(why.into())
         } else {
             Self::Use(why.into())

@@ -13,7 +13,7 @@ use crate::{
     ident::{ClientId, RolloutSerial, TokenId},
     rollout::{Phase, Rollout},
     scope::Scope,
-    secret::{Digest, Sealed},
+    secret::{Digest, KeyId, Sealed},
     source::Source,
 };
 
@@ -67,6 +67,7 @@ pub(super) struct TokenRow {
     pub(super) key: Option<String>,
     pub(super) created: i64,
     pub(super) expires: Option<i64>,
+    pub(super) adopted: i64,
 }
 
 impl ClientRow {
@@ -167,6 +168,7 @@ impl TokenRow {
             key: key_text(token.key.as_ref()),
             created: token.created.0,
             expires: token.expires.map(|at| at.0),
+            adopted: token.adopted.into(),
         }
     }
 
@@ -185,6 +187,7 @@ impl TokenRow {
             expires: self.expires.map(Stamp),
             key: self.key.map(Sealed::from_row),
             created: Stamp(self.created),
+            adopted: read_bool(self.adopted).ok_or_else(|| bad("adopted"))?,
         })
     }
 }
@@ -221,12 +224,12 @@ fn key_text(key: Option<&Sealed>) -> Option<String> {
     key.map(|key| key.as_row().to_owned())
 }
 
-fn words<T: Display>(items: &[T]) -> String {
+pub(super) fn words<T: Display>(items: &[T]) -> String {
     let items: Vec<String> = items.iter().map(ToString::to_string).collect();
     items.join(" ")
 }
 
-fn read_words<T: FromStr>(text: &str) -> Option<Vec<T>> {
+pub(super) fn read_words<T: FromStr>(text: &str) -> Option<Vec<T>> {
     text.split_ascii_whitespace()
         .map(|word| word.parse().ok())
         .collect()
@@ -281,6 +284,14 @@ fn read_reach(text: &str) -> Option<Reach> {
     [Reach::Own, Reach::CoversRollouts, Reach::Service]
         .into_iter()
         .find(|reach| reach_word(*reach) == text)
+}
+
+pub(super) fn read_master(id: Option<String>) -> Result<Option<KeyId>, BadRow> {
+    read_optional(id).map_err(|_why| BadRow {
+        table: "state",
+        id: 1,
+        column: "master",
+    })
 }
 
 fn read_kind(text: &str) -> Option<Kind> {

@@ -3,11 +3,13 @@
 //! Every number is 64 bits wide, and every list one text. Parameters are `$n`, and each first appears in ascending order: Postgres reads the number,
 //! `SQLite` numbers the names as it meets them.
 
-pub(super) const STATE: &str = "SELECT revision, closed FROM gate_state WHERE id = 1";
+pub(super) const STATE: &str = "SELECT revision, closed, master FROM gate_state WHERE id = 1";
 
 /// Takes the one lock that puts all writers in a row, so that revisions appear in order.
 pub(super) const BUMP: &str =
     "UPDATE gate_state SET revision = revision + 1 WHERE id = 1 RETURNING revision";
+
+pub(super) const SET_MASTER: &str = "UPDATE gate_state SET master = $1 WHERE id = 1";
 
 pub(super) const SET_CLOSED: &str = "UPDATE gate_state SET closed = $1 WHERE id = 1";
 
@@ -24,14 +26,14 @@ pub(super) const ROLLOUTS: &str = "SELECT serial, id, client, sources, scope, up
 pub(super) const ROLLOUT: &str = "SELECT serial, id, client, sources, scope, upstream, key, \
      phase, created, expires FROM gate_rollouts WHERE ended IS NULL AND serial = $1";
 
-pub(super) const TOKENS: &str =
-    "SELECT id, digest, kind, client, rollout, key, created, expires FROM gate_tokens";
+pub(super) const TOKENS: &str = "SELECT id, digest, kind, client, rollout, key, created, expires, \
+     adopted FROM gate_tokens";
 
 pub(super) const TOKENS_OF_CLIENT: &str = "SELECT id, digest, kind, client, rollout, key, \
-     created, expires FROM gate_tokens WHERE rollout IS NULL AND client = $1";
+     created, expires, adopted FROM gate_tokens WHERE rollout IS NULL AND client = $1";
 
 pub(super) const TOKENS_OF_ROLLOUT: &str = "SELECT id, digest, kind, client, rollout, key, \
-     created, expires FROM gate_tokens WHERE rollout = $1";
+     created, expires, adopted FROM gate_tokens WHERE rollout = $1";
 
 pub(super) const ADD_CLIENT: &str = "INSERT INTO gate_clients (id, name, enabled, reach, sources, \
      ports, scope, upstream, key, rps, concurrency, created, expires, revision) \
@@ -65,7 +67,23 @@ pub(super) const END_ROLLOUT: &str = "UPDATE gate_rollouts SET ended = $1, phase
      key = NULL, revision = $2 WHERE serial = $3 AND ended IS NULL";
 
 pub(super) const ADD_TOKEN: &str = "INSERT INTO gate_tokens (id, digest, kind, client, rollout, key, \
-     created, expires) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+     created, expires, adopted) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+/// Before the tokens themselves go.
+pub(super) const KEEP_ENDED_OF_CLIENT: &str = "INSERT INTO gate_ended (digest, ended) \
+     SELECT digest, CAST($1 AS BIGINT) FROM gate_tokens \
+     WHERE adopted = 1 AND rollout IS NULL AND client = $2 ON CONFLICT (digest) DO NOTHING";
+
+pub(super) const KEEP_ENDED_OF_ROLLOUT: &str = "INSERT INTO gate_ended (digest, ended) \
+     SELECT digest, CAST($1 AS BIGINT) FROM gate_tokens \
+     WHERE adopted = 1 AND rollout = $2 ON CONFLICT (digest) DO NOTHING";
+
+/// One that was kept, or is adopted once more.
+pub(super) const LIVES_AGAIN: &str = "DELETE FROM gate_ended WHERE digest = $1";
+
+pub(super) const ENDED: &str = "SELECT digest FROM gate_ended";
+
+pub(super) const FORGET_ENDED: &str = "DELETE FROM gate_ended WHERE ended < $1";
 
 pub(super) const DROP_TOKENS_OF_CLIENT: &str =
     "DELETE FROM gate_tokens WHERE rollout IS NULL AND client = $1";
@@ -78,6 +96,10 @@ pub(super) const ADD_CHANGE: &str = "INSERT INTO gate_changes (revision, seq, at
 
 pub(super) const CHANGED_SINCE: &str =
     "SELECT DISTINCT entity, entity_id FROM gate_changes WHERE revision > $1";
+
+/// Every commit has a line, so the next one is missing only when it was forgotten.
+pub(super) const NEXT_IS_THERE: &str =
+    "SELECT EXISTS (SELECT 1 FROM gate_changes WHERE revision = $1)";
 
 pub(super) const AUDIT: &str = "SELECT revision, seq, at, host, actor, kind, subject, detail \
      FROM gate_changes WHERE at >= $1 AND revision > $2 AND ($3 = '' OR client = $4) \

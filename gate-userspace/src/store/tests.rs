@@ -14,6 +14,8 @@ use crate::{
 };
 
 pub(crate) mod server;
+mod moving;
+mod tls;
 
 /// A store that can be closed and opened again, as a restart does.
 enum Place {
@@ -53,6 +55,8 @@ for_each_store!(
     the_feed_names_what_changed_and_how_it_stands,
     the_audit_trail_says_who_and_what,
     panic_is_remembered,
+    an_adopted_token_is_remembered_when_it_ended,
+    the_chosen_master_key_is_remembered,
     no_secret_is_written,
     the_latest_use_of_a_token_stands_until_the_token_is_forgotten,
 );
@@ -91,6 +95,62 @@ async fn the_latest_use_of_a_token_stands_until_the_token_is_forgotten(place: Pl
     assert_eq!(store.snapshot().await.unwrap().revision, before);
     store.forget(Stamp(i64::MAX)).await.unwrap();
     assert_eq!(store.uses().await.unwrap(), [(live, Stamp(5000))]);
+}
+
+async fn an_adopted_token_is_remembered_when_it_ended(place: Place) {
+    let store = place.open().await;
+    let mut client = client(&store, "a").await;
+    let minted = client.tokens[0].digest;
+    client.tokens.push(Credential {
+        adopted: true,
+        ..credential(77, Digest::of(b"theirs"))
+    });
+    put(&store, vec![add(&client)]).await.unwrap();
+    let revision = put(
+        &store,
+        vec![change(Write::PutClient(Box::new(client.clone())))],
+    );
+    revision.await.unwrap();
+    assert_eq!(store.ended().await.unwrap(), []);
+    let theirs = client.tokens.pop().unwrap();
+    put(
+        &store,
+        vec![change(Write::PutClient(Box::new(client.clone())))],
+    )
+    .await
+    .unwrap();
+    assert_eq!(store.ended().await.unwrap(), [theirs.digest]);
+    client.tokens.push(theirs.clone());
+    put(
+        &store,
+        vec![change(Write::PutClient(Box::new(client.clone())))],
+    )
+    .await
+    .unwrap();
+    assert_eq!(store.ended().await.unwrap(), []);
+    let mut rollout = rollout(&store, "r", &client).await;
+    rollout.tokens[0].adopted = true;
+    let of_rollout = rollout.tokens[0].digest;
+    put(&store, vec![open(&rollout)]).await.unwrap();
+    put(&store, vec![change(Write::EndClient(client.id))])
+        .await
+        .unwrap();
+    let ended = store.ended().await.unwrap();
+    assert!(ended.contains(&theirs.digest) && ended.contains(&of_rollout));
+    assert!(!ended.contains(&minted));
+    store.forget(Stamp(i64::MAX)).await.unwrap();
+    assert_eq!(store.ended().await.unwrap(), []);
+}
+
+async fn the_chosen_master_key_is_remembered(place: Place) {
+    let store = place.open().await;
+    assert_eq!(store.snapshot().await.unwrap().master, None);
+    let id = MasterKey::generate().unwrap().id();
+    let revision = put(&store, vec![change(Write::SetMaster(id))])
+        .await
+        .unwrap();
+    assert_eq!(store.snapshot().await.unwrap().master, Some(id));
+    assert_eq!(store.news(revision).await.unwrap().master, Some(id));
 }
 
 async fn the_revision_grows_by_one_with_every_commit(place: Place) {
@@ -397,6 +457,7 @@ fn credential(id: u64, digest: Digest) -> Credential {
         expires: None,
         key: None,
         created: Stamp(1),
+        adopted: false,
     }
 }
 

@@ -372,6 +372,7 @@ fn credential(id: gate_userspace::ident::TokenId, digest: Digest, kind: Kind) ->
         expires: None,
         key: None,
         created: Stamp(0),
+        adopted: false,
     }
 }
 

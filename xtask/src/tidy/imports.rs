@@ -30,7 +30,15 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["grants", "store", "kernel", "proxy::live", "drain"],
     ),
     ("admin", &["control", "grants", "kernel", "drain"]),
-    ("cli", &["admin::wire", "admin::client", "kernel::unload"]),
+    (
+        "cli",
+        &[
+            "admin::wire",
+            "admin::client",
+            "kernel::unload",
+            "store::offline",
+        ],
+    ),
 ];
 
 /// The shell puts the parts together, so it knows them all.

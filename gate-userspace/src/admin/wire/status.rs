@@ -124,16 +124,6 @@ pub struct KeyView {
     pub state: KeyState,
 }
 
-/// Answer of `POST /v1/keys/reseal`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Resealed {
-    /// Keys that are now under the master key in use, and were not before.
-    pub keys: usize,
-    /// Owners whose key does not open, so it was left as it is.
-    pub shut: Vec<String>,
-    pub revision: Revision,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {

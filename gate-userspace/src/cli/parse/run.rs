@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::store::KeyExport;
 use crate::ident::ClientName;
 
 #[derive(Debug, Subcommand)]
@@ -22,6 +23,32 @@ Exits 4 when a key is corrupt, not sealed, or sealed with a master key that is n
 Example:
   gatectl key verify trainer")]
     Verify(KeyVerify),
+    /// Seal a key in the published form, read from stdin, and print the ciphertext
+    #[command(after_long_help = "\
+Nothing is stored. What is printed opens with the gate's master key alone, and is bound to no client.
+
+Example:
+  pass show openai | gatectl key seal")]
+    Seal,
+    /// Seal every stored key with a newer master key, while the gate serves
+    #[command(after_long_help = "\
+A newer key is appended to the master key file, or taken from there if it lies ready; old keys go on
+opening what they sealed. Can be broken off and repeated: it goes on where it was.
+
+In a fleet no row may be sealed with a key that a host does not hold. So the first run names the
+hosts that lack it: append the newest line of this host's key file to theirs, which they read within
+seconds, and run it again. `gatectl hosts` shows them.
+
+Example:
+  sudo gatectl key rotate-master && sudo gatectl key verify")]
+    RotateMaster,
+    /// Print a client's upstream key as ciphertext in the published form
+    #[command(after_long_help = "\
+What is printed opens with the gate's master key alone.
+
+Example:
+  gatectl key export trainer --form v1")]
+    Export(KeyExport),
 }
 
 #[derive(Debug, Args)]

@@ -119,6 +119,147 @@ async fn one_id_is_opened_on_one_host_only() {
     );
 }
 
+/// It is alive and lets nobody in who should be out, but it must not say that its kernel does.
+#[tokio::test]
+async fn a_host_whose_packet_ring_failed_is_behind_until_it_is_mended() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let mut ask = new_client("c", &[]);
+    ask.sources = vec![Source::anywhere("203.0.113.0/24").unwrap()];
+    let added = fleet.a.control.add_client(ACTOR, ask).await.unwrap();
+    until(&fleet.b, added.revision).await;
+    fleet.b.rings.state().broken = true;
+    let mut done = fleet.a.control.revoke(ACTOR, name("c")).await.unwrap();
+    until(&fleet.b, done.revision).await;
+    assert!(grant(&fleet.b, &added.token).is_none());
+    let control = &fleet.a.control;
+    control
+        .wait_for_hosts(&mut done, Duration::ZERO)
+        .await
+        .unwrap();
+    let state = |done: &Done| done.hosts.iter().map(|host| host.state).collect::<Vec<_>>();
+    assert_eq!(state(&done), [HostState::Done, HostState::Behind]);
+    assert_eq!(entries(&fleet.b), ["203.0.113.0/24"]);
+    fleet.b.rings.state().broken = false;
+    let patience = Duration::from_secs(30);
+    control.wait_for_hosts(&mut done, patience).await.unwrap();
+    assert_eq!(state(&done), [HostState::Done, HostState::Done]);
+    assert!(entries(&fleet.b).is_empty());
+}
+
+/// Acceptance 122: in a fleet no row is sealed with a key that a host does not hold.
+#[tokio::test]
+async fn a_master_key_is_taken_when_every_host_holds_it() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let mut ask = new_client("c", &[]);
+    ask.key = UpstreamKey::new("sk-first-upstream-key");
+    fleet.a.control.add_client(ACTOR, ask).await.unwrap();
+    let new = MasterKey::generate().unwrap();
+    let (id, copy) = (new.id(), new.to_base64());
+    let ring = |gate: &Gate| Arc::clone(gate.control.keyring());
+    ring(&fleet.a).learn([new]);
+    assert_eq!(ring(&fleet.a).standby(), Some(id));
+    let refused = fleet.a.control.set_master(ACTOR, id).await.unwrap_err();
+    assert!(
+        matches!(&refused, Refused::MasterMissing { hosts, .. } if hosts[..] == ["there"]),
+        "{refused:?}"
+    );
+    ring(&fleet.b).learn([copy.parse().unwrap()]);
+    let chosen = loop {
+        match fleet.a.control.set_master(ACTOR, id).await {
+            Ok(revision) => break revision,
+            Err(Refused::MasterMissing { .. }) => tokio::task::yield_now().await,
+            Err(why) => panic!("{why:?}"),
+        }
+    };
+    until(&fleet.b, chosen).await;
+    assert_eq!(ring(&fleet.b).current(), id);
+    let done = fleet.b.control.reseal(ACTOR).await.unwrap();
+    assert_eq!((done.keys, done.left, done.master), (1, 0, id));
+    until(&fleet.a, done.revision).await;
+    let checks = fleet.a.control.check_keys();
+    assert!(checks.iter().all(|check| check.opens == Opens::Yes));
+    assert!(!fleet.a.control.has_older_keys());
+}
+
+/// What was revoked in between must not stay because nobody remembers that it was.
+#[tokio::test]
+async fn a_host_that_was_away_too_long_starts_over() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let gone = add(&fleet.a, "gone", &[]).await;
+    let kept = add(&fleet.a, "kept", &[]).await;
+    let opened = open(&fleet.a, "r", "kept").await;
+    let store = Postgres::new(&fleet.database.url(), Some(STALENESS)).unwrap();
+    let keyring = Keyring::new(fakes::master(), Vec::new());
+    let (store, clock) = (Store::Postgres(store), fleet.clock.clone());
+    let away = Box::pin(Gate::still(store, "away", clock, None, keyring)).await;
+    let (away, mut worker) = away.unwrap();
+    assert!(alive(&away, &gone.token) && alive(&away, &opened.tokens[0]));
+    fleet.a.control.revoke(ACTOR, name("gone")).await.unwrap();
+    let closing = Closing::Ids(vec![id("r")]);
+    fleet.a.control.close(ACTOR, closing).await.unwrap();
+    fleet.a.control.forget(Stamp(i64::MAX)).await.unwrap();
+    let last = add(&fleet.a, "last", &[]).await;
+    worker.writer.follow().await.unwrap();
+    assert!(grant(&away, &gone.token).is_none() && grant(&away, &opened.tokens[0]).is_none());
+    assert!(alive(&away, &kept.token) && alive(&away, &last.token));
+    assert_eq!(away.control.grants().revision(), last.revision);
+}
+
+/// With the grants that `store host-role` prints, and no more.
+#[tokio::test]
+async fn a_gate_with_the_role_of_a_host_follows_and_cannot_provision() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let url = fleet.database.with_role(&crate::store::host_grants).await;
+    let store = Store::Postgres(Postgres::new(&url, Some(STALENESS)).unwrap());
+    let gate = Gate::on(store, "reader", fleet.clock.clone(), None).await;
+    let mut ask = new_client("c", &[]);
+    ask.sources = vec![Source::anywhere("203.0.113.0/24").unwrap()];
+    ask.ttl = Some(Duration::from_secs(30));
+    let added = fleet.a.control.add_client(ACTOR, ask).await.unwrap();
+    until(&gate, added.revision).await;
+    assert!(alive(&gate, &added.token));
+    let refused = gate.control.revoke(ACTOR, name("c")).await.unwrap_err();
+    assert!(matches!(refused, Refused::HostRole), "{refused:?}");
+    let refused = gate.control.add_client(ACTOR, new_client("d", &[])).await;
+    assert_eq!(refused.unwrap_err().status(), 403);
+    // What it does to itself is no provisioning: a brake, and the end of a lease.
+    let shut = gate.control.panic(ACTOR).await.unwrap();
+    assert!(!shut.warnings.is_empty());
+    let opened = fleet.a.control.panic(ACTOR).await.unwrap();
+    fleet.a.control.open(ACTOR).await.unwrap();
+    until(&gate, opened.revision).await;
+    assert_eq!(gate.control.grants().mode(), Mode::Closed);
+    gate.control.open(ACTOR).await.unwrap();
+    assert_eq!(gate.control.grants().mode(), Mode::Enforce);
+    fleet.clock.advance(Duration::from_secs(30));
+    gate.control.sweep().await.unwrap();
+    assert!(grant(&gate, &added.token).is_none() && entries(&gate).is_empty());
+    let ended = fleet.a.control.sweep().await;
+    until(&gate, fleet.a.control.grants().revision()).await;
+    assert!(ended.is_ok() && gate.control.grants().is_fresh(fleet.clock.now()));
+    // Not by way of SQL either.
+    assert!(
+        fleet
+            .database
+            .refuses(&url, "DELETE FROM gate_clients")
+            .await
+    );
+    assert!(
+        fleet
+            .database
+            .refuses(&url, "UPDATE gate_state SET closed = 0")
+            .await
+    );
+}
+
 /// A panic is the whole fleet's.
 #[tokio::test]
 async fn panic_on_one_host_closes_the_other() {
@@ -246,7 +387,7 @@ impl Fleet {
 
 async fn host(database: &Database, name: &str, clock: &Clock) -> Gate {
     let store = Postgres::new(&database.url(), Some(STALENESS)).unwrap();
-    Gate::on(Store::Postgres(store), name, clock.clone(), None).await
+    Box::pin(Gate::on(Store::Postgres(store), name, clock.clone(), None)).await
 }
 
 /// Waits until a host is there.
@@ -256,7 +397,7 @@ pub(super) async fn until(gate: &Gate, revision: Revision) {
     }
 }
 
-fn shown(gate: &Gate) -> Vec<String> {
+pub(super) fn shown(gate: &Gate) -> Vec<String> {
     let grants = gate.control.grants();
     let clients = grants.clients().into_iter();
     let clients = clients.map(|grant| format!("{:?}", grant.record()));

@@ -28,6 +28,7 @@ enum Step {
     RenewClient(usize, u8),
     RenewRollout(usize, u8),
     Rotate(usize, u8),
+    RotateRollout(usize, u8),
     Wait(u8),
 }
 
@@ -109,7 +110,7 @@ impl Model {
                     client.rollouts.remove(rollout);
                 }
             }
-            Step::Drain(rollout) => {
+            Step::Drain(rollout) | Step::RotateRollout(rollout, _) => {
                 if !self.has_rollout(*rollout) {
                     return None;
                 }
@@ -199,6 +200,13 @@ async fn carry_out(gate: &Gate, step: &Step) -> Result<(), Refused> {
                 .await
                 .map(drop)
         }
+        Step::RotateRollout(index, grace) => {
+            let owner = Owner::Rollout(rollout(index));
+            control
+                .rotate(ACTOR, owner, turnover((*grace).into()))
+                .await
+                .map(drop)
+        }
         Step::Wait(seconds) => {
             gate.clock.advance(Duration::from_secs((*seconds).into()));
             control.sweep().await.map(drop)
@@ -222,10 +230,30 @@ async fn play_in_fleet(steps: &[Step]) {
         return;
     };
     act(&fleet.a, steps).await;
-    let newest = fleet.a.control.grants().revision();
-    fleet::until(&fleet.b, newest).await;
+    // Then both at once: which one is refused does not matter, only that they agree.
+    for pair in steps.chunks(2) {
+        match pair {
+            [one, two] => {
+                let both = tokio::join!(carry_out(&fleet.a, one), carry_out(&fleet.b, two));
+                for done in [both.0, both.1] {
+                    let is_fine = done.is_ok()
+                        || done.is_err_and(|why| why.status() < 500 || why.status() == 507);
+                    assert!(is_fine, "{pair:?}");
+                }
+            }
+            _ => _ = carry_out(&fleet.b, &pair[0]).await,
+        }
+    }
+    for gate in [&fleet.a, &fleet.b] {
+        gate.control.sweep().await.unwrap();
+    }
     let (a, b) = (fleet.a.control.grants(), fleet.b.control.grants());
-    assert_eq!(a.counts(), b.counts());
+    let newest = a.revision().max(b.revision());
+    fleet::until(&fleet.a, newest).await;
+    fleet::until(&fleet.b, newest).await;
+    assert_eq!(fleet::shown(&fleet.a), fleet::shown(&fleet.b));
+    assert_eq!(fleet.a.rings.state().entries, a.openings());
+    assert_eq!(fleet.b.rings.state().entries, b.openings());
 }
 
 async fn act(gate: &Gate, steps: &[Step]) -> Model {
@@ -281,6 +309,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => rollout.clone().prop_map(Step::Close),
         1 => rollout.clone().prop_map(Step::Drain),
         1 => (client.clone(), 1u8..20).prop_map(|(c, t)| Step::RenewClient(c, t)),
+        1 => (rollout.clone(), 0u8..10).prop_map(|(r, g)| Step::RotateRollout(r, g)),
         1 => (rollout, 1u8..20).prop_map(|(r, t)| Step::RenewRollout(r, t)),
         1 => (client, 0u8..10).prop_map(|(c, g)| Step::Rotate(c, g)),
         2 => (1u8..10).prop_map(Step::Wait),

@@ -89,6 +89,7 @@ fn granted(sources: &[&str]) -> (Grants, Arc<Grant>) {
             expires: None,
             key: None,
             created: Stamp(0),
+            adopted: false,
         }],
     });
     let grant = grants.find(&digest).unwrap();

@@ -8,17 +8,18 @@ use crate::{
     client::Credential,
     clock::Stamp,
     ident::Revision,
+    secret::{Digest, KeyId},
     store::{
         BadRow, StoreError,
         change::{Entity, Filter, Line, News, Snapshot},
-        row::{ClientRow, RolloutRow, TokenRow},
+        row::{ClientRow, RolloutRow, TokenRow, read_master},
         sql,
     },
 };
 
 pub(super) fn snapshot(connection: &mut Connection) -> Result<Snapshot, StoreError> {
     let view = connection.transaction()?;
-    let (revision, closed) = state(&view)?;
+    let (revision, closed, master) = state(&view)?;
     let mut of_client: HashMap<i64, Vec<Credential>> = HashMap::new();
     let mut of_rollout: HashMap<i64, Vec<Credential>> = HashMap::new();
     for row in all(&view, sql::TOKENS, &[], token)? {
@@ -41,6 +42,7 @@ pub(super) fn snapshot(connection: &mut Connection) -> Result<Snapshot, StoreErr
     Ok(Snapshot {
         revision,
         closed,
+        master,
         clients: clients.collect::<Result<_, BadRow>>()?,
         rollouts: rollouts.collect::<Result<_, BadRow>>()?,
     })
@@ -48,10 +50,13 @@ pub(super) fn snapshot(connection: &mut Connection) -> Result<Snapshot, StoreErr
 
 pub(super) fn news(connection: &mut Connection, since: Revision) -> Result<News, StoreError> {
     let view = connection.transaction()?;
-    let (revision, closed) = state(&view)?;
+    let (revision, closed, master) = state(&view)?;
     let mut news = News {
+        // Nobody else writes to a file, so nobody follows it from far behind.
+        is_whole: true,
         revision,
         closed,
+        master,
         clients: Vec::new(),
         rollouts: Vec::new(),
     };
@@ -109,10 +114,19 @@ pub(super) fn audit(connection: &Connection, filter: &Filter) -> Result<Vec<Line
     Ok(lines)
 }
 
-fn state(view: &Connection) -> Result<(Revision, bool), StoreError> {
-    let (revision, closed): (i64, i64) =
-        view.query_row(sql::STATE, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok((Revision(revision.cast_unsigned()), closed != 0))
+pub(super) fn ended(connection: &Connection) -> Result<Vec<Digest>, StoreError> {
+    let mut statement = connection.prepare_cached(sql::ENDED)?;
+    let rows = statement.query_map([], |row| row.get(0).map(Digest::from_bytes))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn state(view: &Connection) -> Result<(Revision, bool, Option<KeyId>), StoreError> {
+    let (revision, closed, master): (i64, i64, Option<String>) =
+        view.query_row(sql::STATE, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    let revision = Revision(revision.cast_unsigned());
+    Ok((revision, closed != 0, read_master(master)?))
 }
 
 fn tokens(view: &Connection, statement: &str, owner: i64) -> Result<Vec<Credential>, StoreError> {
@@ -184,5 +198,6 @@ fn token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         key: row.get(5)?,
         created: row.get(6)?,
         expires: row.get(7)?,
+        adopted: row.get(8)?,
     })
 }

@@ -63,6 +63,7 @@ pub(super) fn forget(connection: &mut Connection, before: Stamp) -> Result<(), S
         sql::FORGET_ROLLOUTS,
         sql::FORGET_CLIENTS,
         sql::FORGET_USES,
+        sql::FORGET_ENDED,
     ] {
         transaction.execute(statement, [before.0])?;
     }
@@ -81,6 +82,10 @@ impl Pen<'_> {
             Write::EndRollout(serial) => self.end_rollout(*serial),
             Write::SetClosed(closed) => {
                 self.run(sql::SET_CLOSED, [i64::from(*closed)])?;
+                Ok(())
+            }
+            Write::SetMaster(id) => {
+                self.run(sql::SET_MASTER, [id.to_string()])?;
                 Ok(())
             }
         }
@@ -135,7 +140,7 @@ impl Pen<'_> {
         if taken(put, Rejection::ClientTaken)? == 0 {
             return Err(Stop::Rejected(Rejection::Stale));
         }
-        self.run(sql::DROP_TOKENS_OF_CLIENT, [row.id])?;
+        self.drop_tokens_of_client(row.id)?;
         self.add_tokens(&client.tokens, client.id, None)
     }
 
@@ -143,7 +148,7 @@ impl Pen<'_> {
     fn end_client(&mut self, id: ClientId) -> Result<(), Stop> {
         let (at, number) = (self.commit.at.0, i64::from(id.0.get()));
         self.run(sql::END_CLIENT, params![at, self.revision, number])?;
-        self.run(sql::DROP_TOKENS_OF_CLIENT, [number])?;
+        self.drop_tokens_of_client(number)?;
         let mut ended: Vec<(i64, String)> = Vec::new();
         {
             let mut statement = self.transaction.prepare_cached(sql::END_ROLLOUTS_OF)?;
@@ -155,7 +160,7 @@ impl Pen<'_> {
             }
         }
         for (serial, rollout) in ended {
-            self.run(sql::DROP_TOKENS_OF_ROLLOUT, [serial])?;
+            self.drop_tokens_of_rollout(serial)?;
             let note = Note {
                 kind: "rollout.close",
                 subject: format!("rollout {rollout}"),
@@ -214,7 +219,7 @@ impl Pen<'_> {
         if put == 0 {
             return Err(Stop::Rejected(Rejection::Stale));
         }
-        self.run(sql::DROP_TOKENS_OF_ROLLOUT, [row.serial])?;
+        self.drop_tokens_of_rollout(row.serial)?;
         self.add_tokens(&rollout.tokens, rollout.client, Some(rollout.serial))
     }
 
@@ -222,7 +227,19 @@ impl Pen<'_> {
         let number = serial.0.cast_signed();
         let at = self.commit.at.0;
         self.run(sql::END_ROLLOUT, params![at, self.revision, number])?;
-        self.run(sql::DROP_TOKENS_OF_ROLLOUT, [number])?;
+        self.drop_tokens_of_rollout(number)?;
+        Ok(())
+    }
+
+    fn drop_tokens_of_client(&self, client: i64) -> Result<(), Stop> {
+        self.run(sql::KEEP_ENDED_OF_CLIENT, [self.commit.at.0, client])?;
+        self.run(sql::DROP_TOKENS_OF_CLIENT, [client])?;
+        Ok(())
+    }
+
+    fn drop_tokens_of_rollout(&self, serial: i64) -> Result<(), Stop> {
+        self.run(sql::KEEP_ENDED_OF_ROLLOUT, [self.commit.at.0, serial])?;
+        self.run(sql::DROP_TOKENS_OF_ROLLOUT, [serial])?;
         Ok(())
     }
 
@@ -244,10 +261,14 @@ impl Pen<'_> {
                     row.rollout,
                     row.key,
                     row.created,
-                    row.expires
+                    row.expires,
+                    row.adopted
                 ],
             );
             taken(added, Rejection::TokenTaken)?;
+            if token.adopted {
+                self.run(sql::LIVES_AGAIN, [&row.digest])?;
+            }
         }
         Ok(())
     }

@@ -7,18 +7,23 @@ use std::time::Duration;
 use super::{Postgres, patiently};
 use crate::{
     ident::{HostName, Revision},
-    store::{BadRow, StoreError, change::Told},
+    secret::KeyId,
+    store::{
+        BadRow, StoreError,
+        change::Told,
+        row::{read_words, words},
+    },
 };
 
-const TELL: &str = "INSERT INTO gate_hosts (host, revision, seen, staleness) \
-     VALUES ($1, $2, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT, $3) \
+const TELL: &str = "INSERT INTO gate_hosts (host, revision, seen, staleness, keys) \
+     VALUES ($1, $2, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT, $3, $4) \
      ON CONFLICT (host) DO UPDATE SET revision = EXCLUDED.revision, seen = EXCLUDED.seen, \
-     staleness = EXCLUDED.staleness";
+     staleness = EXCLUDED.staleness, keys = EXCLUDED.keys";
 
 const LEAVE: &str = "DELETE FROM gate_hosts WHERE host = $1";
 
 const HOSTS: &str = "SELECT host, revision, \
-     (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - seen, staleness \
+     (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - seen, staleness, keys \
      FROM gate_hosts ORDER BY host";
 
 impl Postgres {
@@ -26,16 +31,19 @@ impl Postgres {
         &self,
         host: &HostName,
         revision: Revision,
+        keys: &[KeyId],
     ) -> Result<(), StoreError> {
         let staleness = self
+            .bounds
             .staleness
             .map(|staleness| i64::try_from(staleness.as_millis()).unwrap_or(i64::MAX));
+        let keys = words(keys);
         let (host, revision) = (host.as_str(), revision.0.cast_signed());
         patiently(async {
             let client = self.client().await?;
             let tell = client.prepare_cached(TELL).await?;
             client
-                .execute(&tell, &[&host, &revision, &staleness])
+                .execute(&tell, &[&host, &revision, &staleness, &keys])
                 .await?;
             Ok(())
         })
@@ -69,6 +77,11 @@ impl Postgres {
                 revision: Revision(row.try_get::<_, i64>(1)?.cast_unsigned()),
                 age: millis(row.try_get(2)?),
                 staleness: row.try_get::<_, Option<i64>>(3)?.map(millis),
+                keys: read_words(row.try_get(4)?).ok_or(BadRow {
+                    table: "gate_hosts",
+                    id: 0,
+                    column: "keys",
+                })?,
             })
         });
         told.collect()

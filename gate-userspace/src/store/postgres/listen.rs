@@ -2,9 +2,10 @@
 //!
 //! Whatever goes wrong here costs latency, never a change: the feed is read on a timer too.
 
-use std::{future::poll_fn, pin::pin, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::atomic::Ordering, time::Duration};
 
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls, Socket, tls::NoTlsStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Socket, tls::MakeTlsConnect};
 
 use super::Postgres;
 
@@ -16,16 +17,32 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Postgres {
     pub(in crate::store) async fn listen(&self) {
         loop {
-            match self.config.connect(NoTls).await {
-                Ok((client, connection)) => self.hear(client, connection).await,
-                Err(why) => tracing::debug!(error = %why, "others' changes are polled for"),
+            let heard = match &self.tls {
+                Some(tls) => self.hear_by(tls.clone()).await,
+                None => self.hear_by(NoTls).await,
+            };
+            if let Err(why) = heard {
+                tracing::debug!(error = %why, "others' changes are polled for");
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
+    async fn hear_by<T>(&self, tls: T) -> Result<(), Error>
+    where
+        T: MakeTlsConnect<Socket>,
+    {
+        let (client, connection) = self.config.connect(tls).await?;
+        self.hear(client, connection).await;
+        self.is_listening.store(false, Ordering::Release);
+        Ok(())
+    }
+
     /// Until the connection ends.
-    async fn hear(&self, client: Client, mut connection: Connection<Socket, NoTlsStream>) {
+    async fn hear<T>(&self, client: Client, mut connection: Connection<Socket, T>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let text = format!("LISTEN {CHANNEL}");
         let mut listening = pin!(client.batch_execute(&text));
         let mut is_listening = false;
@@ -37,6 +54,7 @@ impl Postgres {
                     if !is_listening {
                         return;
                     }
+                    self.is_listening.store(true, Ordering::Release);
                     // What was committed before this is heard of by looking.
                     self.bell.notify_one();
                 }

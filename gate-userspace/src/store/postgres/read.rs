@@ -10,10 +10,11 @@ use crate::{
     clock::Stamp,
     ident::{Revision, RolloutSerial},
     rollout::Rollout,
+    secret::{Digest, KeyId},
     store::{
-        StoreError,
+        BadRow, StoreError,
         change::{Entity, Filter, Line, News, Snapshot},
-        row::{ClientRow, RolloutRow, TokenRow, client_id},
+        row::{ClientRow, RolloutRow, TokenRow, client_id, read_master},
         sql,
     },
 };
@@ -27,7 +28,7 @@ struct Tokens {
 
 pub(super) async fn snapshot(client: &mut Client) -> Result<Snapshot, StoreError> {
     let view = view(client).await?;
-    let (revision, closed) = state(&view.query_one(sql::STATE, &[]).await?)?;
+    let (revision, closed, master) = state(&view.query_one(sql::STATE, &[]).await?)?;
     let mut tokens = Tokens::default();
     tokens.take(view.query(sql::TOKENS, &[]).await?)?;
     let clients = view.query(sql::CLIENTS, &[]).await?;
@@ -35,6 +36,7 @@ pub(super) async fn snapshot(client: &mut Client) -> Result<Snapshot, StoreError
     Ok(Snapshot {
         revision,
         closed,
+        master,
         clients: tokens.clients(&clients)?,
         rollouts: tokens.rollouts(&rollouts)?,
     })
@@ -42,10 +44,12 @@ pub(super) async fn snapshot(client: &mut Client) -> Result<Snapshot, StoreError
 
 pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, StoreError> {
     let statement = client.prepare_cached(sql::STATE).await?;
-    let (revision, closed) = state(&client.query_one(&statement, &[]).await?)?;
+    let (revision, closed, master) = state(&client.query_one(&statement, &[]).await?)?;
     let mut news = News {
+        is_whole: true,
         revision,
         closed,
+        master,
         clients: Vec::new(),
         rollouts: Vec::new(),
     };
@@ -54,7 +58,10 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
     }
     let view = view(client).await?;
     // The state may have gone on before this view of it began.
-    (news.revision, news.closed) = state(&view.query_one(&statement, &[]).await?)?;
+    (news.revision, news.closed, news.master) = state(&view.query_one(&statement, &[]).await?)?;
+    let next = since.0.cast_signed().saturating_add(1);
+    let is_there = view.prepare_cached(sql::NEXT_IS_THERE).await?;
+    news.is_whole = view.query_one(&is_there, &[&next]).await?.try_get(0)?;
     let (clients, rollouts) = changed(&view, since).await?;
     let now = live(&view, &clients, &rollouts).await?;
     let mut of_id: HashMap<_, _> = now
@@ -188,9 +195,24 @@ async fn view(client: &mut Client) -> Result<Transaction<'_>, StoreError> {
     Ok(view.read_only(true).start().await?)
 }
 
-fn state(row: &Row) -> Result<(Revision, bool), StoreError> {
+pub(super) async fn ended(client: &Client) -> Result<Vec<Digest>, StoreError> {
+    let rows = client.query(sql::ENDED, &[]).await?;
+    let digests = rows.iter().map(|row| {
+        let digest: Vec<u8> = row.try_get(0)?;
+        let digest = digest.try_into().map_err(|_why| BadRow {
+            table: "ended",
+            id: 0,
+            column: "digest",
+        })?;
+        Ok(Digest::from_bytes(digest))
+    });
+    digests.collect()
+}
+
+fn state(row: &Row) -> Result<(Revision, bool, Option<KeyId>), StoreError> {
     let (revision, closed): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    Ok((Revision(revision.cast_unsigned()), closed != 0))
+    let master = read_master(row.try_get(2)?)?;
+    Ok((Revision(revision.cast_unsigned()), closed != 0, master))
 }
 
 fn client_row(row: &Row) -> Result<ClientRow, tokio_postgres::Error> {
@@ -236,5 +258,6 @@ fn token(row: &Row) -> Result<TokenRow, tokio_postgres::Error> {
         key: row.try_get(5)?,
         created: row.try_get(6)?,
         expires: row.try_get(7)?,
+        adopted: row.try_get(8)?,
     })
 }

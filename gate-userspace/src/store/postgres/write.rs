@@ -23,8 +23,12 @@ use crate::{
     },
 };
 
-const STATEMENTS: [&str; 12] = [
+const STATEMENTS: [&str; 16] = [
     sql::SET_CLOSED,
+    sql::SET_MASTER,
+    sql::KEEP_ENDED_OF_CLIENT,
+    sql::KEEP_ENDED_OF_ROLLOUT,
+    sql::LIVES_AGAIN,
     sql::ADD_CLIENT,
     sql::PUT_CLIENT,
     sql::END_CLIENT,
@@ -92,6 +96,7 @@ pub(super) async fn forget(client: &mut Client, before: Stamp) -> Result<(), Sto
         sql::FORGET_ROLLOUTS,
         sql::FORGET_CLIENTS,
         sql::FORGET_USES,
+        sql::FORGET_ENDED,
     ] {
         transaction.execute(statement, &[&before.0]).await?;
     }
@@ -123,6 +128,7 @@ impl Pen<'_> {
             Write::SetClosed(closed) => {
                 self.run(sql::SET_CLOSED, &[&i64::from(*closed)]).await?;
             }
+            Write::SetMaster(id) => _ = self.run(sql::SET_MASTER, &[&id.to_string()]).await?,
         }
         self.note(seq, change.write.entity(), &change.note).await
     }
@@ -180,7 +186,7 @@ impl Pen<'_> {
         if taken(put, Rejection::ClientTaken)? == 0 {
             return Err(Stop::Rejected(Rejection::Stale));
         }
-        self.run(sql::DROP_TOKENS_OF_CLIENT, &[&row.id]).await?;
+        self.drop_tokens_of_client(row.id).await?;
         self.add_tokens(&client.tokens, client.id, None).await
     }
 
@@ -189,7 +195,7 @@ impl Pen<'_> {
         let (at, number) = (self.commit.at.0, i64::from(id.0.get()));
         self.run(sql::END_CLIENT, &[&at, &self.revision, &number])
             .await?;
-        self.run(sql::DROP_TOKENS_OF_CLIENT, &[&number]).await?;
+        self.drop_tokens_of_client(number).await?;
         let ended = self.statement(sql::END_ROLLOUTS_OF);
         let ended = self
             .transaction
@@ -197,7 +203,7 @@ impl Pen<'_> {
             .await?;
         for row in ended {
             let (serial, rollout): (i64, String) = (row.try_get(0)?, row.try_get(1)?);
-            self.run(sql::DROP_TOKENS_OF_ROLLOUT, &[&serial]).await?;
+            self.drop_tokens_of_rollout(serial).await?;
             let note = Note {
                 kind: "rollout.close",
                 subject: format!("rollout {rollout}"),
@@ -260,8 +266,7 @@ impl Pen<'_> {
         if put == 0 {
             return Err(Stop::Rejected(Rejection::Stale));
         }
-        self.run(sql::DROP_TOKENS_OF_ROLLOUT, &[&row.serial])
-            .await?;
+        self.drop_tokens_of_rollout(row.serial).await?;
         self.add_tokens(&rollout.tokens, rollout.client, Some(rollout.serial))
             .await
     }
@@ -270,7 +275,22 @@ impl Pen<'_> {
         let (at, number) = (self.commit.at.0, serial.0.cast_signed());
         self.run(sql::END_ROLLOUT, &[&at, &self.revision, &number])
             .await?;
-        self.run(sql::DROP_TOKENS_OF_ROLLOUT, &[&number]).await?;
+        self.drop_tokens_of_rollout(number).await?;
+        Ok(())
+    }
+
+    async fn drop_tokens_of_client(&self, client: i64) -> Result<(), Stop> {
+        let at = self.commit.at.0;
+        self.run(sql::KEEP_ENDED_OF_CLIENT, &[&at, &client]).await?;
+        self.run(sql::DROP_TOKENS_OF_CLIENT, &[&client]).await?;
+        Ok(())
+    }
+
+    async fn drop_tokens_of_rollout(&self, serial: i64) -> Result<(), Stop> {
+        let at = self.commit.at.0;
+        self.run(sql::KEEP_ENDED_OF_ROLLOUT, &[&at, &serial])
+            .await?;
+        self.run(sql::DROP_TOKENS_OF_ROLLOUT, &[&serial]).await?;
         Ok(())
     }
 
@@ -294,10 +314,14 @@ impl Pen<'_> {
                         &row.key,
                         &row.created,
                         &row.expires,
+                        &row.adopted,
                     ],
                 )
                 .await;
             taken(added, Rejection::TokenTaken)?;
+            if token.adopted {
+                self.run(sql::LIVES_AGAIN, &[&row.digest]).await?;
+            }
         }
         Ok(())
     }

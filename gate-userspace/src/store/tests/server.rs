@@ -7,12 +7,12 @@ use std::{
     io::{BufRead, BufReader},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        LazyLock,
+        LazyLock, Mutex,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, error::SqlState};
 
 /// As an unprivileged user, because Postgres refuses root.
 const SCRIPT: &str = "
@@ -30,6 +30,28 @@ const SCRIPT: &str = "
     rm -rf $D
 ";
 
+/// As [`SCRIPT`], with TCP for whom speaks TLS alone.
+const TLS_SCRIPT: &str = "
+    set -e
+    for B in /usr/lib/postgresql/*/bin; do PATH=$PATH:$B; done
+    D=$(mktemp -d /tmp/gate-store-XXXXXX)
+    initdb -D $D/data -A trust -U gate --no-sync >/dev/null
+    echo 'hostssl all all 127.0.0.1/32 trust' > $D/data/pg_hba.conf
+    umask 077
+    printf %s \"$GATE_CERT\" > $D/data/server.crt
+    printf %s \"$GATE_KEY\" > $D/data/server.key
+    postgres -D $D/data -c listen_addresses=127.0.0.1 -c port=$GATE_PORT -c ssl=on \\
+        -c unix_socket_directories= -c fsync=off >$D/log 2>&1 </dev/null &
+    P=$!
+    echo $D
+    cat >/dev/null || true
+    kill -QUIT $P
+    wait $P || true
+    rm -rf $D
+";
+
+static TLS_SERVER: Mutex<Option<Server>> = Mutex::new(None);
+
 static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::start);
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
@@ -45,15 +67,20 @@ pub(crate) struct Database {
 
 impl Server {
     fn start() -> Option<Self> {
+        Self::run(SCRIPT, &[])
+    }
+
+    fn run(script: &str, environment: &[(&str, &str)]) -> Option<Self> {
         let mut command = if nix::unistd::getuid().is_root() {
             let mut command = Command::new("su");
-            command.args(["postgres", "-s", "/bin/sh", "-c", SCRIPT]);
+            command.args(["postgres", "-s", "/bin/sh", "-c", script]);
             command
         } else {
             let mut command = Command::new("sh");
-            command.args(["-c", SCRIPT]);
+            command.args(["-c", script]);
             command
         };
+        command.envs(environment.iter().copied());
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut shell = piped
             .stderr(Stdio::null())
@@ -81,6 +108,21 @@ impl Server {
     }
 }
 
+/// One that takes nobody without TLS, for the rest of this process; its port.
+pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Option<u16> {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let environment = [
+        ("GATE_CERT", certificate),
+        ("GATE_KEY", key),
+        ("GATE_PORT", &port.to_string()),
+    ];
+    let server = Server::run(TLS_SCRIPT, &environment)?;
+    *TLS_SERVER.lock().unwrap() = Some(server);
+    Some(port)
+}
+
 impl Database {
     pub(crate) async fn new() -> Option<Self> {
         let server = SERVER.as_ref()?;
@@ -97,6 +139,12 @@ impl Database {
         server.url(&self.name)
     }
 
+    /// The same as a URL.
+    pub(crate) fn server_url(&self) -> String {
+        let folder = Self::folder().replace('/', "%2F");
+        format!("postgres://gate@{folder}/{}", self.name)
+    }
+
     pub(crate) fn folder() -> &'static str {
         &SERVER
             .as_ref()
@@ -107,6 +155,20 @@ impl Database {
     /// By another folder, which need not be there yet.
     pub(crate) fn url_by(&self, folder: &std::path::Path) -> String {
         format!("host={} user=gate dbname={}", folder.display(), self.name)
+    }
+
+    /// A role of a host on this database.
+    pub(crate) async fn with_role(&self, grants: &dyn Fn(&str) -> String) -> String {
+        let client = connect(&self.url()).await;
+        let role = format!("{}_host", self.name);
+        let text = format!("CREATE ROLE {role} LOGIN; {}", grants(&role));
+        client.batch_execute(&text).await.unwrap();
+        self.url().replace("user=gate", &format!("user={role}"))
+    }
+
+    pub(crate) async fn refuses(&self, url: &str, text: &str) -> bool {
+        let done = connect(url).await.batch_execute(text).await;
+        done.is_err_and(|why| why.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
     }
 
     /// As when the server restarts: every connection breaks, new ones are taken.

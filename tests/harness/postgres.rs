@@ -1,0 +1,187 @@
+//! A throw-away Postgres in a place on the test network, which can be killed and started again.
+//!
+//! Does not install anything. Postgres refuses root, so it runs as the user `postgres` that its
+//! package makes. `fsync` is off: what is killed is a process, not the machine.
+
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+use std::{fs, net::IpAddr};
+
+use anyhow::Context;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
+
+use crate::log::Log;
+use crate::need;
+use crate::netns::Namespace;
+use crate::scratch::Scratch;
+
+const OWNER: &str = "postgres";
+
+/// Ends a broken run.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub struct Postgres {
+    place: Namespace,
+    programs: PathBuf,
+    server: Option<(Child, Log)>,
+    // After the server: fields drop in order, and the folder goes last.
+    folder: Scratch,
+}
+
+impl Postgres {
+    /// A server on every address of `place` with an empty database `gate`, which trusts everybody.
+    /// None when there is no Postgres here, which is reported.
+    pub async fn start(place: &Namespace) -> anyhow::Result<Option<Self>> {
+        let owner = User::from_name(OWNER).context("look for the user postgres")?;
+        let (Some(owner), Some(programs)) = (owner, programs()) else {
+            need::that(false, "Postgres is not installed");
+            return Ok(None);
+        };
+        let folder = Scratch::new()?;
+        let (uid, gid) = (owner.uid.as_raw(), owner.gid.as_raw());
+        chown(folder.path(), Some(uid), Some(gid)).context("give the folder to postgres")?;
+        let mut postgres = Self {
+            place: place.clone(),
+            programs,
+            server: None,
+            folder,
+        };
+        let data = postgres.folder.join("data");
+        let made = postgres
+            .as_owner("initdb")
+            .args(["-A", "trust", "-U", "gate", "--no-sync", "-D"])
+            .arg(&data)
+            .output()
+            .context("run initdb")?;
+        let said = String::from_utf8_lossy(&made.stderr);
+        anyhow::ensure!(made.status.success(), "initdb: {said}");
+        let rules = "local all all trust\nhost all all all trust\n";
+        fs::write(data.join("pg_hba.conf"), rules).context("write pg_hba.conf")?;
+        postgres.restart().await?;
+        postgres.query("postgres", "CREATE DATABASE gate")?;
+        Ok(Some(postgres))
+    }
+
+    /// Where `address` of its place is its own.
+    pub fn url(&self, address: IpAddr) -> String {
+        format!("postgres://gate@{address}/gate?sslmode=disable")
+    }
+
+    /// `kill -9` of the server and of everything it started.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        let Some((mut server, _log)) = self.server.take() else {
+            return Ok(());
+        };
+        let workers = children(server.id());
+        server.kill().context("kill Postgres")?;
+        for worker in workers {
+            // One that is gone already is what was wanted.
+            let _gone = kill(Pid::from_raw(worker), Signal::SIGKILL);
+        }
+        server.wait().context("wait for Postgres").map(drop)
+    }
+
+    /// Starts a stopped server again on what it left.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let data = self.folder.join("data");
+        // The rest of a killed server may still hold its memory for a moment.
+        for _ in 0..50 {
+            let mut command = self.as_owner("postgres");
+            command
+                .arg("-D")
+                .arg(&data)
+                .args(["-c", "listen_addresses=*"]);
+            command.arg("-c").arg(format!(
+                "unix_socket_directories={}",
+                self.folder.path().display()
+            ));
+            command.args(["-c", "fsync=off", "-c", "max_connections=40"]);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            let child = command.stderr(Stdio::piped()).spawn();
+            let mut child = child.context("start Postgres")?;
+            let err = child.stderr.take().context("stderr was asked for")?;
+            let log = Log::follow(vec![Box::new(err)]);
+            let is_ready = |line: &str| line.contains("ready to accept connections");
+            let ready = log.wait(PATIENCE, is_ready).await;
+            if ready.is_ok() {
+                self.server = Some((child, log));
+                return Ok(());
+            }
+            let _gone = child.kill();
+            child.wait().context("wait for Postgres")?;
+        }
+        anyhow::bail!("Postgres does not start again")
+    }
+
+    /// What `psql` prints for one statement, without heads.
+    pub fn query(&self, database: &str, statement: &str) -> anyhow::Result<String> {
+        let mut command = self.as_owner("psql");
+        command.args([
+            "-XAtq",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "gate",
+            "-d",
+            database,
+        ]);
+        command.arg("-h").arg(self.folder.path());
+        let done = command.args(["-c", statement]).output();
+        let done = done.context("run psql")?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        anyhow::ensure!(done.status.success(), "{statement}: {said}");
+        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    fn as_owner(&self, program: &str) -> std::process::Command {
+        let mut command = self.place.command("setpriv");
+        command.args(["--reuid", OWNER, "--regid", OWNER, "--clear-groups"]);
+        // It must not outlive a killed test.
+        command.args(["--pdeathsig", "KILL", "--"]);
+        command.arg(self.programs.join(program)).env_clear();
+        command
+    }
+}
+
+impl Drop for Postgres {
+    #[expect(clippy::print_stderr, reason = "a second panic would hide the first")]
+    fn drop(&mut self) {
+        if let Err(cause) = self.kill() {
+            eprintln!("Postgres may be left behind: {cause:#}");
+        }
+    }
+}
+
+/// Debian keeps the server's programs out of PATH.
+fn programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
+    let folders = versions.flatten().map(|version| version.path().join("bin"));
+    folders
+        .chain(std::env::split_paths(&std::env::var_os("PATH")?))
+        .find(|folder| {
+            ["initdb", "postgres", "psql"]
+                .iter()
+                .all(|name| folder.join(name).is_file())
+        })
+}
+
+fn children(parent: u32) -> Vec<i32> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let numbers = processes.flatten().filter_map(|entry| {
+        let number = entry.file_name().to_str()?.parse::<i32>().ok()?;
+        (parent_of(&entry.path())? == parent).then_some(number)
+    });
+    numbers.collect()
+}
+
+/// The fourth word of `stat`; the second may hold blanks, and ends with the last bracket.
+fn parent_of(process: &Path) -> Option<u32> {
+    let stat = fs::read_to_string(process.join("stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(1)?.parse().ok()
+}
