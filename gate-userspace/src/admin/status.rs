@@ -17,6 +17,7 @@ use super::{
 use crate::{
     clock::Stamp,
     control::{Filter, HostState, Opens},
+    grants::Grants,
     ident::Revision,
     secret::UnsealError,
     settings::Mode,
@@ -24,12 +25,16 @@ use crate::{
 
 const LINES: u32 = 1000;
 
+/// Sources that one warning names.
+const NAMED: usize = 5;
+
 pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
     let packet = api.inspect.packet_ring().await;
     let grants = api.control.grants();
     let (clients, rollouts) = grants.counts();
     let mut warnings = packet.warnings;
     warnings.extend(api.inspect.warnings());
+    warnings.extend(spoofable(grants));
     match grants.mode() {
         Mode::Closed => warnings.push("closed by panic: nothing is served".to_owned()),
         Mode::Audit => warnings.push("audit mode: strangers pass and are counted".to_owned()),
@@ -50,6 +55,23 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
         drift: packet.drift,
         drops: packet.drops,
         warnings,
+    })
+}
+
+/// What is known by its address alone, named while there are few.
+fn spoofable(grants: &Grants) -> Option<String> {
+    let (named, count) = grants.spoofable(NAMED);
+    let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+    let more = match count - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (count > 0).then(|| {
+        format!(
+            "address only, spoofable by a neighbour on the same link: {}{more} (bind them: \
+             `--source ADDR@IFACE`)",
+            named.join(", ")
+        )
     })
 }
 

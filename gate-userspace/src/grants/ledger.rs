@@ -93,6 +93,11 @@ impl Ledger {
             .collect()
     }
 
+    /// What is held by anybody.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &SourceKey> {
+        self.held.keys()
+    }
+
     pub(super) fn all(&self) -> BTreeMap<SourceKey, Opened> {
         let union = self
             .held

@@ -69,6 +69,24 @@ fn a_closed_id_may_be_opened_again_and_the_old_closing_does_not_hurt_it() {
 }
 
 #[test]
+fn sources_without_an_interface_are_spoofable() {
+    let grants = grants();
+    grants.put_client(client(1, "10.0.0.5"));
+    let mut bound = rollout(7, "a", 1);
+    bound.sources = vec![source("10.0.0.6@veth6"), Source::Loopback];
+    grants.put_rollout(bound);
+    let mut many = rollout(8, "b", 1);
+    many.sources = vec![source("10.0.0.7"), source("10.0.1.0/24")];
+    grants.put_rollout(many);
+    let (named, count) = grants.spoofable(2);
+    let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (&named[..], count),
+        (&["10.0.0.5/32", "10.0.0.7/32"].map(str::to_owned)[..], 3)
+    );
+}
+
+#[test]
 fn own_sources_replace_the_clients() {
     let grants = grants();
     grants.put_client(client(1, "10.0.0.5"));

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use ipnet::IpNet;
+
 use super::{ClientGrant, Grants, RolloutGrant};
 use crate::ident::{ClientId, RolloutSerial};
 
@@ -21,6 +23,21 @@ impl Grants {
 
     pub fn rollouts(&self) -> Vec<Arc<RolloutGrant>> {
         self.book().rollouts.values().cloned().collect()
+    }
+
+    /// The networks that open something here and are bound to no interface: a neighbour on the same
+    /// link can claim such an address. In their order, not more than so many, and how many there are.
+    pub fn spoofable(&self, most: usize) -> (Vec<IpNet>, usize) {
+        let book = self.book();
+        let mut found: Vec<IpNet> = Vec::new();
+        let mut count = 0;
+        for key in book.ledger.keys().filter(|key| key.interface.is_none()) {
+            count += 1;
+            if found.len() < most {
+                found.push(key.net);
+            }
+        }
+        (found, count)
     }
 
     pub fn rollouts_of(&self, client: ClientId) -> Vec<Arc<RolloutGrant>> {
