@@ -10,7 +10,7 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::btf_map;
 use gate_common::address::{Address, V4, V6};
 use gate_common::entry::{
-    AUDIT, BindKey, Bucket, CLOSED, Config, Entry, LOCALNETS4, LOCALNETS6, NETS4, NETS6, Near6,
+    BindKey, Bucket, CLOSED, Config, Entry, LOCALNETS4, LOCALNETS6, NETS4, NETS6, Near6,
     PORT_WORDS, PORTS_PER_WORD, SpoofKey, TICK_SHIFT,
 };
 use gate_common::event::{Event, SLOTS};
@@ -67,37 +67,18 @@ pub(crate) static GATE_EVENT_BUDGET: PerCpuArray<Bucket, 1> = PerCpuArray::new()
 /// The maps as one packet sees them.
 #[derive(Clone, Copy)]
 pub(crate) struct Maps {
+    /// Looked up once a packet: LLVM cannot know that a second lookup answers the same.
+    pub(crate) config: &'static Config,
     /// Where the packet came in.
     pub(crate) ifindex: u32,
     /// A test run: it leaves no trace in budgets and accusations.
     pub(crate) probe: bool,
 }
 
+/// The switches; there is always a slot 0.
 #[inline(always)]
-fn config() -> Option<&'static Config> {
+pub(crate) fn config() -> Option<&'static Config> {
     GATE_CONFIG.get(0)
-}
-
-#[inline(always)]
-fn flags() -> u32 {
-    match config() {
-        Some(config) => config.flags,
-        None => 0,
-    }
-}
-
-/// Sampled events per second and CPU.
-#[inline(always)]
-pub(crate) fn event_budget() -> u32 {
-    match config() {
-        Some(config) => config.event_budget,
-        None => 0,
-    }
-}
-
-#[inline(always)]
-pub(crate) fn audit() -> bool {
-    flags() & AUDIT != 0
 }
 
 /// Nanoseconds of the coarse clock, which costs nothing visible where `ktime_get_boot_ns` takes 25 ns.
@@ -108,10 +89,7 @@ pub(crate) fn now() -> u64 {
 }
 
 #[inline(always)]
-fn known<A: Address>(address: A) -> bool {
-    let Some(config) = config() else {
-        return true;
-    };
+fn known<A: Address>(config: &Config, address: A) -> bool {
     let (word, bits) = place(address, config.seed);
     match GATE_FILTER.get(word) {
         Some(word) => *word & bits == bits,
@@ -121,10 +99,7 @@ fn known<A: Address>(address: A) -> bool {
 
 /// Refills by the time that went by, then takes one connection.
 #[inline(always)]
-fn draw(source: [u32; 4]) -> bool {
-    let Some(config) = config() else {
-        return true;
-    };
+fn draw(config: &Config, source: [u32; 4]) -> bool {
     if config.syn_refill == 0 {
         return true;
     }
@@ -166,7 +141,7 @@ impl Sources<V4> for Maps {
         if let Some(classes) = unsafe { GATE_LOCAL4.get(address.0) } {
             return *classes;
         }
-        if flags() & LOCALNETS4 == 0 {
+        if self.config.flags & LOCALNETS4 == 0 {
             return 0;
         }
         match GATE_LOCALNET4.get(&Key::new(V4::BITS, address.0)) {
@@ -177,7 +152,7 @@ impl Sources<V4> for Maps {
 
     #[inline(always)]
     fn maybe_known(&self, address: V4) -> bool {
-        known(address)
+        known(self.config, address)
     }
 
     #[inline(always)]
@@ -188,7 +163,7 @@ impl Sources<V4> for Maps {
 
     #[inline(always)]
     fn net(&self, address: V4, bits: u32) -> Option<Entry> {
-        if flags() & NETS4 == 0 {
+        if self.config.flags & NETS4 == 0 {
             return None;
         }
         GATE_CIDR4.get(&Key::new(bits, address.0)).copied()
@@ -196,7 +171,7 @@ impl Sources<V4> for Maps {
 
     #[inline(always)]
     fn draw(&self, address: V4) -> bool {
-        self.probe || draw(address.wide())
+        self.probe || draw(self.config, address.wide())
     }
 }
 
@@ -213,7 +188,7 @@ impl Sources<V6> for Maps {
         if let Some(classes) = unsafe { GATE_LOCAL6.get(address.0) } {
             return *classes;
         }
-        if flags() & LOCALNETS6 == 0 {
+        if self.config.flags & LOCALNETS6 == 0 {
             return 0;
         }
         match GATE_LOCALNET6.get(&Key::new(V6::BITS, address.0)) {
@@ -224,7 +199,7 @@ impl Sources<V6> for Maps {
 
     #[inline(always)]
     fn maybe_known(&self, address: V6) -> bool {
-        known(address)
+        known(self.config, address)
     }
 
     #[inline(always)]
@@ -235,7 +210,7 @@ impl Sources<V6> for Maps {
 
     #[inline(always)]
     fn net(&self, address: V6, bits: u32) -> Option<Entry> {
-        if flags() & NETS6 == 0 {
+        if self.config.flags & NETS6 == 0 {
             return None;
         }
         GATE_CIDR6.get(&Key::new(bits, address.0)).copied()
@@ -243,7 +218,7 @@ impl Sources<V6> for Maps {
 
     #[inline(always)]
     fn draw(&self, address: V6) -> bool {
-        self.probe || draw(address.wide())
+        self.probe || draw(self.config, address.wide())
     }
 }
 
@@ -258,23 +233,17 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn anywhere(&self) -> u32 {
-        match config() {
-            Some(config) => config.anywhere,
-            None => 0,
-        }
+        self.config.anywhere
     }
 
     #[inline(always)]
     fn shut(&self) -> u32 {
-        match config() {
-            Some(config) => config.shut,
-            None => 0,
-        }
+        self.config.shut
     }
 
     #[inline(always)]
     fn closed(&self) -> bool {
-        flags() & CLOSED != 0
+        self.config.flags & CLOSED != 0
     }
 
     #[inline(always)]
