@@ -100,7 +100,7 @@ pub struct Config {
 }
 
 /// Grows with every layout; a directory of a newer one is not touched.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Every gated port is shut, loopback included.
 pub const CLOSED: u32 = 1;

@@ -70,6 +70,8 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::Namespaces => tool(facts.has(Id::Namespaces), &["util-linux"]),
         Id::Python => tool(facts.has(Id::Python), &["python3", "python3-venv"]),
         Id::Postgres => tool(facts.has(Id::Postgres), &["postgresql"]),
+        Id::XdpTools => tool(facts.has(Id::XdpTools), &["xdp-tools"]),
+        Id::Nftables => tool(facts.has(Id::Nftables), &["nftables"]),
         Id::Nextest if facts.has(Id::Nextest) => present("found"),
         Id::Nextest => State::Missing(vec![Step::Run(
             Child::new(["cargo", "install", "--locked", "cargo-nextest", "--version"])
