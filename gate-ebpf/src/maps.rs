@@ -6,11 +6,11 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use aya_ebpf::macros::btf_map;
 use gate_common::address::{Address, V4, V6};
 use gate_common::entry::{
-    BindKey, Bucket, CLOSED, Config, Entry, LOCALNETS4, LOCALNETS6, NETS4, NETS6, Near6,
+    BindKey, Bucket, CLOSED, Config, Entry, EventBudget, LOCALNETS4, LOCALNETS6, NETS4, NETS6, Near6,
     PORT_WORDS, PORTS_PER_WORD, SpoofKey, TICK_SHIFT,
 };
 use gate_common::event::{Event, SLOTS};
@@ -62,7 +62,7 @@ pub(crate) static GATE_STATS: PerCpuArray<u64, SLOTS> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static GATE_EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 #[btf_map]
-pub(crate) static GATE_EVENT_BUDGET: PerCpuArray<Bucket, 1> = PerCpuArray::new();
+pub(crate) static GATE_EVENT_BUDGET: PerCpuArray<EventBudget, 1> = PerCpuArray::new();
 
 /// The maps as one packet sees them.
 #[derive(Clone, Copy)]
@@ -81,11 +81,18 @@ pub(crate) fn config() -> Option<&'static Config> {
     GATE_CONFIG.get(0)
 }
 
-/// Nanoseconds of the coarse clock, which costs nothing visible where `ktime_get_boot_ns` takes 25 ns.
+/// Nanoseconds of the coarse clock, which costs little where `ktime_get_boot_ns` takes 25 ns.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_ktime_get_coarse_ns() }
+}
+
+/// The kernel's timer tick, in which the coarse clock moves; the verifier makes it one load.
+#[inline(always)]
+pub(crate) fn tick() -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() as u32 }
 }
 
 #[inline(always)]

@@ -4,11 +4,11 @@
 
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use gate_common::entry::{AUDIT, Bucket, Config};
+use gate_common::entry::{AUDIT, Config, EventBudget};
 use gate_common::event::{Event, HEAD_WORDS, LOST, Lane, Tuple};
 use gate_common::reason::Reason;
 
-use crate::maps::{GATE_EVENT_BUDGET, GATE_EVENTS, GATE_STATS, Maps, now};
+use crate::maps::{GATE_EVENT_BUDGET, GATE_EVENTS, GATE_STATS, Maps, now, tick};
 
 /// Where the first bytes of an event come from.
 pub(crate) trait Head {
@@ -38,10 +38,9 @@ pub(crate) fn refuse<H: Head>(lane: Lane, reason: Reason, maps: &Maps, head: &H)
 
 #[inline(always)]
 fn sample<H: Head>(lane: Lane, reason: Reason, maps: &Maps, head: &H) {
-    let now = now();
-    if !within_budget(maps.config, now) {
+    let Some(now) = spend(maps.config) else {
         return;
-    }
+    };
     let Some(mut slot) = GATE_EVENTS.reserve(0) else {
         count(lane, LOST);
         return;
@@ -58,24 +57,29 @@ fn sample<H: Head>(lane: Lane, reason: Reason, maps: &Maps, head: &H) {
     slot.submit(0);
 }
 
-/// One second of the coarse clock, near enough, has `event_budget` events.
+/// Takes one event from the budget and says when that was. One second of the coarse clock, near
+/// enough, has `event_budget` events.
 #[inline(always)]
-fn within_budget(config: &Config, now: u64) -> bool {
-    let Some(bucket) = GATE_EVENT_BUDGET.get_ptr_mut(0) else {
-        return false;
-    };
+fn spend(config: &Config) -> Option<u64> {
+    let budget = GATE_EVENT_BUDGET.get_ptr_mut(0)?;
     // SAFETY: this CPU's own slot, and the verifier knows it to be present.
-    let bucket: &mut Bucket = unsafe { &mut *bucket };
+    let budget: &mut EventBudget = unsafe { &mut *budget };
+    let tick = tick();
+    if budget.tokens == 0 && budget.tick == tick {
+        return None;
+    }
+    budget.tick = tick;
+    let now = now();
     let second = (now >> 30) as u32;
-    if bucket.at != second {
-        bucket.at = second;
-        bucket.tokens = config.event_budget;
+    if budget.second != second {
+        budget.second = second;
+        budget.tokens = config.event_budget;
     }
-    if bucket.tokens == 0 {
-        return false;
+    if budget.tokens == 0 {
+        return None;
     }
-    bucket.tokens -= 1;
-    true
+    budget.tokens -= 1;
+    Some(now)
 }
 
 impl Head for XdpContext {

@@ -17,14 +17,20 @@ use anyhow::Result;
 use figure::Figure;
 use world::World;
 
-pub(crate) fn figures() -> Result<Vec<Figure>> {
-    let mut world = World::load()?;
-    let mut figures = paths::figures(&mut world)?;
-    // A world of its own: those above ended with a million clients.
-    let mut world = World::load()?;
-    world.provision(flood::CLIENTS)?;
-    figures.extend(flood::native(&world)?);
-    figures.extend(flood::stack(&world)?);
-    figures.extend(sandbox::figures(&world)?);
-    Ok(figures)
+/// Every figure, said aloud as soon as its part is measured.
+pub(crate) fn figures(say: impl Fn(&Figure)) -> Result<Vec<Figure>> {
+    let mut all = Vec::new();
+    let mut keep = |figures: Vec<Figure>| {
+        figures.iter().for_each(&say);
+        all.extend(figures);
+    };
+    // A world of their own for the floods: the paths end with a million clients.
+    let mut small = World::load()?;
+    small.provision(flood::CLIENTS)?;
+    keep(flood::native(&small)?);
+    keep(flood::stack(&small)?);
+    keep(sandbox::figures(&small)?);
+    drop(small);
+    keep(paths::figures(&mut World::load()?)?);
+    Ok(all)
 }

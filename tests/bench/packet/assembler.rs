@@ -30,17 +30,14 @@ pub(crate) enum Width {
     Byte = 0x10,
     Half = 0x08,
     Word = 0x00,
-    Long = 0x18,
 }
 
 /// Arithmetic, with its operation bits.
 #[derive(Clone, Copy)]
 pub(crate) enum Do {
     Add = 0x00,
-    Sub = 0x10,
     Mul = 0x20,
     And = 0x50,
-    Or = 0x40,
     Left = 0x60,
     Right = 0x70,
     Xor = 0xa0,
@@ -120,6 +117,11 @@ impl Program {
     ) -> &mut Self {
         self.jumps.push((self.code.len(), label));
         self.push(0x0d | when as u8, left, right, 0, 0)
+    }
+
+    /// The low 32 bits in wire order.
+    pub(crate) fn big_endian(&mut self, register: u8) -> &mut Self {
+        self.push(0xdc, register, 0, 0, 32)
     }
 
     /// A map by its descriptor.

@@ -161,12 +161,11 @@ pub(crate) fn vary(span: Span, then: Then<'_>) -> io::Result<OwnedFd> {
         .with(Do::Set, 2, 6)
         .by(Do::Add, 2, END);
     program.jump_if_register(When::Above, 2, 7, short);
-    for (byte, shift) in [(0, 24), (1, 16), (2, 8), (3, 0)] {
-        program
-            .with(Do::Set, 3, 9)
-            .by(Do::Right, 3, shift)
-            .store(Width::Byte, 6, SOURCE + byte, 3);
-    }
+    // In one store: a load of a word that was stored byte by byte has to wait.
+    program
+        .with(Do::Set, 3, 9)
+        .big_endian(3)
+        .store(Width::Word, 6, SOURCE, 3);
     // Ones' complement of the source's two halves: their sum stays 0xffff.
     program
         .with(Do::Set, 3, 9)
