@@ -30,7 +30,7 @@ use axum::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use door::Doorways;
+pub use door::{Doorway, Doorways};
 pub use inspect::{Inspect, PacketFacts};
 pub use listen::{AdminSocket, ListenError};
 

@@ -4,12 +4,14 @@
 //! the packet ring stands and opened after it, so no moment is unguarded.
 
 mod bind;
+mod certificates;
 mod check;
 mod events;
 mod explain;
 mod facts;
 mod fault;
 mod lock;
+mod lookup;
 mod master;
 pub mod protect;
 mod reload;
@@ -38,6 +40,7 @@ use crate::{
     drain::Tasks,
     grants::Grants,
     kernel,
+    names::Names,
     proxy::{
         Parts, Proxy,
         listen::{self, Bound, Workers},
@@ -58,6 +61,8 @@ pub struct Plan {
     pub protected: Vec<Protected>,
     /// Why there will be no packet ring, if there will be none.
     pub absent: Option<String>,
+    /// What the hosts of upstreams mean: calls go there and nowhere else.
+    pub names: Names,
 }
 
 /// What a start would protect, and whether it can.
@@ -65,7 +70,8 @@ pub struct Plan {
 /// # Errors
 /// When the start must be refused; nothing was bound or attached.
 pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
-    let protected = protect::ports(settings, &protect::is_own, &crate::config::resolve)?;
+    let names = Names::ask(settings.hosts(), crate::config::resolve);
+    let protected = protect::ports(settings, &protect::is_own, &names)?;
     if protected.is_empty() {
         let absent =
             "no listener admits listed sources only, beyond loopback, and no port is guarded";
@@ -73,6 +79,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
         return Ok(Plan {
             protected,
             absent: Some(absent),
+            names,
         });
     }
     let absent = match settings.kernel.need {
@@ -83,7 +90,11 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
         }
         KernelNeed::Prefer => kernel::probe().err().map(|error| Chain(&error).to_string()),
     };
-    Ok(Plan { protected, absent })
+    Ok(Plan {
+        protected,
+        absent,
+        names,
+    })
 }
 
 /// Runs until a signal ends it.
@@ -133,11 +144,13 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         .collect::<Result<Vec<_>, _>>()?;
     let socket = AdminSocket::bind(&settings.admin_socket, &settings.admin_group)?;
 
+    let names = plan.names.clone();
     let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
     let parts = Opened {
         flags: flags.clone(),
         shared: secrets.shared.map(|token| token.digest),
-        settings,
+        settings: Arc::new(settings),
+        names,
         keyring,
         store,
         mode,
@@ -157,7 +170,8 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
 /// What is open before the packet ring stands.
 struct Opened {
     flags: Flags,
-    settings: Settings,
+    settings: Arc<Settings>,
+    names: Names,
     shared: Option<Digest>,
     keyring: Arc<Keyring>,
     store: Store,
@@ -194,6 +208,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     let keyring = opened.keyring;
     let parts = Parts {
         settings,
+        names: &opened.names,
         grants: Arc::clone(&grants),
         live,
         keyring,
@@ -205,17 +220,20 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         .into_iter()
         .map(bind::Taken::listen)
         .collect::<Result<Vec<_>, _>>()?;
-    let view = View::new(settings, &bound, Arc::clone(&ring), Arc::clone(&proxy));
+    let view = View::new(&bound, Arc::clone(&ring), Arc::clone(&proxy));
     let doorways = view.doorways(settings);
     let workers = start_workers(&proxy, &bound)?;
 
     let tasks = Tasks::default();
     tasks.spawn("control", worker.run(tasks.last_word()));
+    tasks.spawn("uses", control.clone().write_uses(tasks.last_word()));
     events::follow(&tasks, &ring, &events, clock);
+    events::follow_mistakes(&tasks, &proxy, &events);
     let reload = Reload {
         control: control.clone(),
         flags: opened.flags,
-        listen: settings.listen.clone(),
+        standing: Arc::clone(settings),
+        names: opened.names,
         ring: Arc::clone(&ring),
         proxy: Arc::clone(&proxy),
     };

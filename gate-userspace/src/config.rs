@@ -10,6 +10,7 @@ mod reach;
 mod refuse;
 mod secrets;
 mod settle;
+mod url;
 mod value;
 
 use std::{path::PathBuf, time::Duration};

@@ -22,6 +22,7 @@ mod keys;
 mod reseal;
 mod follow;
 mod hosts;
+mod uses;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 

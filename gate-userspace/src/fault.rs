@@ -3,9 +3,14 @@
 //! Knows no HTTP: `proxy::respond` is the one translator. Nothing here holds a token, a key or a
 //! word that a caller sent.
 
-use std::io;
+mod upstream;
 
-use crate::secret::{Look, UnsealError};
+pub use upstream::{Broken, Unreachable};
+
+use crate::{
+    ident::UpstreamName,
+    secret::{Look, UnsealError},
+};
 
 /// What [`crate::proxy`] answers instead of an upstream.
 #[derive(Debug)]
@@ -89,12 +94,16 @@ pub enum Fault {
     Stale,
     #[error("the gate is draining")]
     Draining,
-    #[error("the upstream cannot be reached")]
-    Connect(#[source] io::Error),
+    #[error("upstream `{upstream}` cannot be reached")]
+    Connect {
+        upstream: UpstreamName,
+        #[source]
+        cause: Unreachable,
+    },
     #[error("the upstream did not answer in time")]
     UpstreamTimeout,
     #[error("the upstream broke off")]
-    UpstreamBroken(#[source] hyper::Error),
+    UpstreamBroken(#[source] Broken),
     #[error("the upstream changed the protocol without being asked")]
     NotAsked,
     #[error("the provider rejected the key that the gate put in")]
@@ -191,7 +200,7 @@ impl Fault {
             }
             Self::HeadTooLarge => Type::HeadTooLarge,
             Self::BodyTooLarge { .. } => Type::BodyTooLarge,
-            Self::NoUpstream | Self::Connect(_) => Type::ConnectionError,
+            Self::NoUpstream | Self::Connect { .. } => Type::ConnectionError,
             Self::NoKey => Type::ClientMisconfigured,
             Self::KeyUnavailable(_) => Type::KeyUnavailable,
             Self::KeyNotText => Type::InternalError,
@@ -212,7 +221,7 @@ impl Fault {
             | Self::BodyTooLarge { .. }
             | Self::BodyStalled
             | Self::BodyBroken => Blame::Client,
-            Self::Connect(_)
+            Self::Connect { .. }
             | Self::UpstreamTimeout
             | Self::UpstreamBroken(_)
             | Self::NotAsked

@@ -7,6 +7,7 @@ mod grant;
 mod ledger;
 mod listed;
 mod view;
+mod uses;
 mod write;
 
 use std::{
@@ -38,6 +39,8 @@ pub struct Grants {
     /// Tokens that ended while `audit` may ask: it would take some of them for a stranger's.
     ended: papaya::HashSet<Digest>,
     listed: Listed,
+    /// What was used since somebody last wrote that down.
+    used: Mutex<Vec<Arc<Grant>>>,
     book: Mutex<Book>,
     revision: AtomicU64,
     mode: AtomicU8,
@@ -74,6 +77,7 @@ impl Grants {
             rollouts: papaya::HashMap::new(),
             ended: papaya::HashSet::new(),
             listed: Listed::default(),
+            used: Mutex::default(),
             book: Mutex::default(),
             revision: AtomicU64::new(0),
             mode: AtomicU8::new(mode as u8),

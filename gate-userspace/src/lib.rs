@@ -18,6 +18,7 @@ pub mod client;
 pub mod rollout;
 pub mod fault;
 pub mod tls;
+pub mod names;
 pub mod settings;
 pub mod grants;
 pub mod proxy;

@@ -29,6 +29,7 @@ mod limit;
 mod inbound;
 mod hop;
 mod swap;
+mod addresses;
 mod backend;
 mod upstream;
 mod provider;
@@ -61,9 +62,11 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1};
+use tokio::sync::{Notify, broadcast};
 
 pub use explain::{Question, Verdict};
-pub use mistakes::Mistake;
+pub use mistakes::{Mistake, Noticed, Replay};
+pub use plan::Leads;
 
 use self::{
     admit::Ask,
@@ -85,6 +88,7 @@ use crate::{
     clock::Clock,
     fault::{Fault, Stop},
     grants::Grants,
+    names::Names,
     secret::Keyring,
     settings::{self, Mode, Settings},
 };
@@ -96,6 +100,7 @@ pub struct Proxy {
     keyring: Arc<Keyring>,
     clock: Clock,
     plan: ArcSwap<Plan>,
+    names_wanted: Arc<Notify>,
     limits: settings::Limits,
     per_client: Limits,
     throttle: Throttle,
@@ -108,6 +113,8 @@ pub struct Proxy {
 /// What a [`Proxy`] is made of.
 pub struct Parts<'a> {
     pub settings: &'a Settings,
+    /// What the hosts of its upstreams mean.
+    pub names: &'a Names,
     pub grants: Arc<Grants>,
     pub live: Arc<Live>,
     pub keyring: Arc<Keyring>,
@@ -177,6 +184,7 @@ async fn serve(
         backend,
         keyring: &proxy.keyring,
         forwarded_for: &caller.forwarded_for,
+        scheme: caller.scheme(),
         request_id: call.id.clone(),
         upgrades,
         field,
@@ -212,12 +220,14 @@ impl Proxy {
     pub fn new(parts: Parts<'_>) -> Arc<Self> {
         let settings = parts.settings;
         let limits = settings.limits.clone();
+        let names_wanted = Arc::default();
         Arc::new(Self {
             grants: parts.grants,
             live: parts.live,
             keyring: parts.keyring,
             clock: parts.clock,
-            plan: ArcSwap::new(Plan::new(settings)),
+            plan: ArcSwap::new(Plan::new(settings, parts.names, &names_wanted)),
+            names_wanted,
             per_client: Limits::new(&limits),
             throttle: Throttle::new(limits.failed_auth),
             crowd: Crowd::new(limits.connections, limits.connections_per_source),
@@ -229,8 +239,24 @@ impl Proxy {
     }
 
     /// Takes up other routes and upstreams, from every worker's next call on.
-    pub fn reload(&self, settings: &Settings) {
-        self.plan.store(Plan::new(settings));
+    pub fn reload(&self, settings: &Settings, names: &Names) {
+        let plan = Plan::new(settings, names, &self.names_wanted);
+        self.plan.store(plan);
+    }
+
+    /// Sends calls to where the names of upstreams lead by now. What is on its way goes on.
+    pub fn moves(&self, names: &Names) {
+        self.plan.load().moves(names);
+    }
+
+    /// Where calls go by now.
+    pub fn upstreams(&self) -> Vec<Leads> {
+        self.plan.load().leads()
+    }
+
+    /// Told when the addresses of a name are wanted: there are none, or none of them answers.
+    pub fn names_wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.names_wanted)
     }
 
     /// From here on every new call is answered 503.
@@ -249,6 +275,11 @@ impl Proxy {
     /// What callers commonly do wrong, the most frequent first.
     pub fn mistakes(&self) -> Vec<Mistake> {
         self.mistakes.list()
+    }
+
+    /// The same as it happens.
+    pub fn watch_mistakes(&self) -> broadcast::Receiver<Noticed> {
+        self.mistakes.watch()
     }
 
     fn is_serving(&self) -> Result<(), Fault> {

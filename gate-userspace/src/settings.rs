@@ -3,15 +3,24 @@
 //! Does not know where a value came from (flag, environment, file, default): that is `config`.
 //! Keys and defaults are those of `docs/gate.toml`.
 
+mod upstream;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
+};
+
+pub use upstream::{
+    CredentialMode, PresentAs, Upstream, UpstreamAt, UpstreamGuard, UpstreamTls, UpstreamUrl,
+    WithoutKey,
 };
 
 use crate::{
     ident::{HostName, UpstreamName},
-    secret::{Digest, UpstreamKey},
+    secret::Digest,
+    tls,
 };
 
 /// What a stranger meets.
@@ -35,6 +44,8 @@ pub struct Listen {
     pub origins: Vec<String>,
     /// Users whose processes may name a client instead of presenting a token; Unix sockets only.
     pub delegates: Vec<u32>,
+    /// What is shown to callers, where TLS is spoken.
+    pub tls: Option<Arc<tls::Server>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,68 +60,6 @@ pub enum ListenSources {
     /// Loopback, and addresses that some live grant lists.
     Listed,
     Any,
-}
-
-#[derive(Debug)]
-pub struct Upstream {
-    pub name: UpstreamName,
-    pub url: UpstreamUrl,
-    pub credential: CredentialMode,
-    /// The ordinary provider key for all clients.
-    pub key: Option<UpstreamKey>,
-    pub without_key: WithoutKey,
-    pub present_as: PresentAs,
-    pub guard: UpstreamGuard,
-    pub connect_timeout: Duration,
-    /// Until the first byte of the answer.
-    pub head_timeout: Duration,
-    /// Between bytes.
-    pub idle_timeout: Duration,
-}
-
-/// `http://HOST[:PORT][/PATH]`. The path is joined before the request's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamUrl {
-    /// As it stands in `Host`.
-    pub authority: String,
-    pub host: String,
-    pub port: u16,
-    /// Without a final slash; empty for the root.
-    pub path: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialMode {
-    /// The caller's credential goes, the stored key comes.
-    Replace,
-    /// The caller's own provider credential stays; the gate token came in `X-Gate-Token`.
-    Keep,
-    /// The caller's credential goes and nothing comes.
-    None,
-}
-
-/// What becomes of a call for which neither rollout, client nor upstream has a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WithoutKey {
-    Refuse,
-    /// The upstream was named by a flag alone, so it may well need none.
-    Send,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PresentAs {
-    Bearer,
-    XApiKey,
-    ApiKey,
-    /// `body:api_key`: where the caller's stood, in the JSON body or the query.
-    BodyApiKey,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamGuard {
-    /// The upstream's port is guarded when it is on an address of this host.
-    Auto,
-    Off,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,6 +207,18 @@ impl Route {
             byok: false,
             global_key: false,
         }
+    }
+}
+
+impl Settings {
+    /// The hosts of all upstreams, names and addresses.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.upstreams
+            .iter()
+            .filter_map(|upstream| match &upstream.url.at {
+                UpstreamAt::Tcp { host, .. } => Some(host.as_str()),
+                UpstreamAt::Unix(_) => None,
+            })
     }
 }
 

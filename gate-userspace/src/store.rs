@@ -22,7 +22,7 @@ pub use row::BadRow;
 
 use crate::{
     clock::Stamp,
-    ident::{ClientId, HostName, Revision, RolloutSerial},
+    ident::{ClientId, HostName, Revision, RolloutSerial, TokenId},
 };
 
 /// One of the two kinds of store; the same promises, the same tests.
@@ -132,6 +132,27 @@ impl Store {
     /// Forgets what ended, and audit lines, from before that moment.
     pub async fn forget(&self, before: Stamp) -> Result<(), StoreError> {
         each!(self, store => store.forget(before).await)
+    }
+
+    /// When each token was last used, as far as it was written down.
+    pub async fn uses(&self) -> Result<Vec<(TokenId, Stamp)>, StoreError> {
+        each!(self, store => store.uses().await)
+    }
+
+    /// What others may have written down of these tokens; nothing where there are no others.
+    pub async fn uses_elsewhere(
+        &self,
+        tokens: Vec<TokenId>,
+    ) -> Result<Vec<(TokenId, Stamp)>, StoreError> {
+        match self {
+            Self::Embedded(_) => Ok(Vec::new()),
+            Self::Postgres(store) => store.uses_of(tokens).await,
+        }
+    }
+
+    /// Writes down when tokens were last used. No change: it has no revision and no audit line.
+    pub async fn note_uses(&self, uses: Vec<(TokenId, Stamp)>) -> Result<(), StoreError> {
+        each!(self, store => store.note_uses(uses).await)
     }
 
     /// Whether others may write to it too.

@@ -26,6 +26,22 @@ const ACTIONS = {
     }
     report({ text });
   },
+  async tools() {
+    const offered = { name: "add", input_schema: { type: "object" } };
+    const asked = await client.messages.create({ ...CALL, tools: [offered] });
+    const [called] = asked.content;
+    const answer = { type: "tool_result", tool_use_id: called.id, content: "2" };
+    const turn = { role: "assistant", content: asked.content };
+    const messages = [...CALL.messages, turn, { role: "user", content: [answer] }];
+    const said = await client.messages.create({ ...CALL, messages });
+    report({ tool: called.name, given: called.input, text: said.content[0].text });
+  },
+  async leave() {
+    const events = await client.messages.create({ ...CALL, max_tokens: 1e9, stream: true });
+    let count = 0;
+    for await (const _ of events) if (++count === 5) break;
+    report({ left: true });
+  },
 };
 
 for await (const word of createInterface({ input: process.stdin })) {

@@ -6,6 +6,8 @@
 
 mod venv;
 
+mod npm;
+
 mod sdk;
 
 mod sandbox;
@@ -25,3 +27,7 @@ mod eval;
 mod vectors;
 
 mod node;
+
+mod agents;
+
+mod wires;

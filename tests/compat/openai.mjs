@@ -25,6 +25,23 @@ const ACTIONS = {
     for await (const chunk of chunks) text += chunk.choices[0].delta.content ?? "";
     report({ text });
   },
+  async tools() {
+    const offered = { type: "function", function: { name: "add", parameters: { type: "object" } } };
+    const asked = await client.chat.completions.create({ ...CALL, tools: [offered] });
+    const turn = asked.choices[0].message;
+    const [called] = turn.tool_calls;
+    const answer = { role: "tool", tool_call_id: called.id, content: "2" };
+    const messages = [...CALL.messages, turn, answer];
+    const said = await client.chat.completions.create({ ...CALL, messages });
+    const given = JSON.parse(called.function.arguments);
+    report({ tool: called.function.name, given, text: said.choices[0].message.content });
+  },
+  async leave() {
+    const chunks = await client.chat.completions.create({ ...CALL, stream: true });
+    let count = 0;
+    for await (const _ of chunks) if (++count === 5) break;
+    report({ left: true });
+  },
 };
 
 for await (const word of createInterface({ input: process.stdin })) {

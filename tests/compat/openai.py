@@ -5,6 +5,7 @@ name of its class. No retries but where they are the point: the test wants the f
 """
 
 import json
+import os
 import sys
 
 # The folder of this script is not searched (-I), so this is the SDK.
@@ -15,7 +16,9 @@ def report(**fields):
     print(json.dumps(fields), flush=True)
 
 
-client = openai.OpenAI(max_retries=0, timeout=3)
+# Over TLS the SDK may speak HTTP/2, if its user says so.
+http = openai.DefaultHttpxClient(http2=True) if "HTTP2" in os.environ else None
+client = openai.OpenAI(max_retries=0, timeout=3, http_client=http)
 CALL = {"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -56,12 +59,17 @@ def silent():
     client.with_options(timeout=1).chat.completions.create(**CALL | {"model": "silent"})
 
 
+def version():
+    raw = client.chat.completions.with_raw_response.create(**CALL)
+    report(version=raw.http_response.http_version)
+
+
 def models():
     report(models=[model.id for model in client.models.list()])
 
 
 ACTIONS = {
-    action.__name__: action for action in (chat, stream, endless, tools, flaky, silent, models)
+    action.__name__: action for action in (chat, stream, endless, tools, flaky, silent, version, models)
 }
 
 for word in sys.stdin:

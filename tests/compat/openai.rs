@@ -5,8 +5,8 @@ use std::time::Duration;
 use harness::upstream::{Fate, Seen};
 use serde_json::json;
 
-use crate::sandbox::{Address, UPSTREAM_KEY};
-use crate::sdk::sandboxed;
+use crate::sandbox::{Address, UPSTREAM_KEY, Way};
+use crate::sdk::{sandboxed, sandboxed_by};
 
 #[tokio::test]
 async fn openai_sdk_works_until_its_rollout_is_closed() {
@@ -31,6 +31,31 @@ async fn openai_sdk_works_until_its_rollout_is_closed() {
         (&refused["error"], &refused["status"]),
         (&json!("AuthenticationError"), &json!(401))
     );
+}
+
+/// What a new user types: `gated --upstream https://.. --upstream-key-env NAME`.
+#[tokio::test]
+async fn openai_sdk_reaches_a_provider_over_tls() {
+    for (way, version) in [
+        (Way::Tls, http::Version::HTTP_11),
+        (Way::Http2, http::Version::HTTP_2),
+    ] {
+        let ready = sandboxed_by("openai.py", Address::AnotherRolloutToo, way).await;
+        let Some((mut sdk, sandbox)) = ready else {
+            return;
+        };
+        assert_eq!(sdk.ask("chat").await, json!({"text": "t0 t1 t2 t3 "}));
+        assert_eq!(sdk.ask("stream").await, json!({"text": "t0 t1 t2 t3 t4 "}));
+        assert_eq!(sdk.ask("endless").await, json!({"running": true}));
+        sandbox.close().await;
+        let ended = sdk.next().await;
+        assert_eq!(ended["error"], json!("APIError"), "{ended}");
+        for seen in sandbox.upstream.journal().requests() {
+            let bearer = format!("Bearer {UPSTREAM_KEY}");
+            assert_eq!(seen.header("authorization"), Some(bearer.as_str()));
+            assert_eq!(seen.version, version);
+        }
+    }
 }
 
 #[tokio::test]

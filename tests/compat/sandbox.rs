@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use harness::authority::{Authority, Until};
 use harness::gatectl::text;
 use harness::gated::{Gated, Launch};
 use harness::link::{End, cable};
 use harness::netns::Namespace;
-use harness::upstream::{Provider, Upstream};
+use harness::upstream::{Provider, Upstream, Wire};
 use serde_json::Value;
 
 pub(crate) const UPSTREAM_KEY: &str = "sk-compat-provider-key-0001";
@@ -27,6 +28,16 @@ pub(crate) struct Sandbox {
     sibling: Option<String>,
 }
 
+/// How the provider is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Plain,
+    /// `--upstream https://..` and nothing else: its authority is one of the system's.
+    Tls,
+    /// By `gate.toml`, with the authority and HTTP/2 in it.
+    Http2,
+}
+
 /// Whether something else keeps the sandbox's address open once the rollout is closed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Address {
@@ -36,6 +47,10 @@ pub(crate) enum Address {
 
 impl Sandbox {
     pub(crate) async fn open(address: Address) -> Self {
+        Self::open_by(address, Way::Plain).await
+    }
+
+    pub(crate) async fn open_by(address: Address, way: Way) -> Self {
         let (host, place) = (
             Namespace::new("host").unwrap(),
             Namespace::new("sandbox").unwrap(),
@@ -55,12 +70,33 @@ impl Sandbox {
             pace: Duration::from_millis(5),
         };
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let upstream = Upstream::provider(&host, local, provider).unwrap();
-        let gated = Launch::on(&host)
-            .serving((Ipv4Addr::UNSPECIFIED, 8765).into(), upstream.address())
+        let ca = Authority::new().unwrap();
+        let wire = match way {
+            Way::Plain => Wire::plain(),
+            Way::Tls | Way::Http2 => {
+                let versions = &["h2", "http/1.1"];
+                let config = ca.server(&["localhost"], Until::LongFromNow, versions);
+                Wire::tls(config.unwrap())
+            }
+        };
+        let answer = move |seen: &_| provider.answer(seen);
+        let upstream = Upstream::over(wire, &host, local, answer).unwrap();
+        let gate = Launch::on(&host)
+            .flag("--listen", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8765)))
+            .flag("--sources", "listed")
             .flag("--upstream-key-env", "COMPAT_UPSTREAM_KEY")
             .env("COMPAT_UPSTREAM_KEY", UPSTREAM_KEY);
-        let gated = gated.start().await.unwrap();
+        let gate = match way {
+            Way::Plain | Way::Tls => gate
+                .flag("--upstream", upstream.url())
+                .env("SSL_CERT_FILE", &ca.root().display().to_string()),
+            Way::Http2 => gate.config(&format!(
+                "[[upstream]]\nurl = \"{}\"\n{}\nhttp2 = true\n",
+                upstream.url(),
+                ca.line()
+            )),
+        };
+        let gated = gate.start().await.unwrap();
         gated.ctl().json("client add trainer").await.unwrap();
         let token = rollout(&gated, ROLLOUT).await;
         let sibling = match address {

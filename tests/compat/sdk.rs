@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::sandbox::{Address, Sandbox};
+use crate::sandbox::{Address, Sandbox, Way};
 use crate::venv;
 
 pub(crate) struct Sdk {
@@ -25,11 +25,20 @@ pub(crate) struct Sdk {
 
 /// A sandbox with `script` running in it, or none where that cannot be, which is reported.
 pub(crate) async fn sandboxed(script: &str, address: Address) -> Option<(Sdk, Sandbox)> {
+    sandboxed_by(script, address, Way::Plain).await
+}
+
+/// The same with the provider reached in this way.
+pub(crate) async fn sandboxed_by(
+    script: &str,
+    address: Address,
+    way: Way,
+) -> Option<(Sdk, Sandbox)> {
     if !need::root() {
         return None;
     }
     let python = venv::python(venv::SDKS)?;
-    let sandbox = Sandbox::open(address).await;
+    let sandbox = Sandbox::open_by(address, way).await;
     let environment = sandbox.environment().await;
     Some((
         Sdk::start(&python, script, &sandbox.place, &environment),
@@ -65,12 +74,18 @@ impl Sdk {
         place: &Namespace,
         environment: &BTreeMap<String, String>,
     ) -> Self {
-        let mut command = Command::from(place.command(python));
-        // Isolated from the user's packages, and no byte code beside the script.
-        command
-            .args(["-I", "-B"])
-            .arg(format!("{}/compat/{script}", env!("CARGO_MANIFEST_DIR")));
-        Self::spawn(command, environment)
+        Self::spawn(python_command(python, script, place, &[]), environment)
+    }
+
+    /// As [`Self::start`], with words on its command line.
+    pub(crate) fn started_with(
+        python: &Path,
+        script: &str,
+        words: &[&str],
+        place: &Namespace,
+        environment: &BTreeMap<String, String>,
+    ) -> Self {
+        Self::spawn(python_command(python, script, place, words), environment)
     }
 
     /// Runs `script` of Node in `place` with `environment` and nothing else.
@@ -103,11 +118,16 @@ impl Sdk {
 
     /// Has the script do `word`, and returns its first line about it.
     pub(crate) async fn ask(&mut self, word: &str) -> Value {
+        self.tell(word).await;
+        self.next().await
+    }
+
+    /// Has the script do `word`, which it may say nothing about.
+    pub(crate) async fn tell(&mut self, word: &str) {
         self.words
             .write_all(format!("{word}\n").as_bytes())
             .await
             .unwrap();
-        self.next().await
     }
 
     /// The script's next line.
@@ -120,4 +140,14 @@ impl Sdk {
             .expect("the script goes on");
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"))
     }
+}
+
+fn python_command(python: &Path, script: &str, place: &Namespace, words: &[&str]) -> Command {
+    let mut command = Command::from(place.command(python));
+    // Isolated from the user's packages, and no byte code beside the script.
+    command
+        .args(["-I", "-B"])
+        .arg(format!("{}/compat/{script}", env!("CARGO_MANIFEST_DIR")))
+        .args(words);
+    command
 }

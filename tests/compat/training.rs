@@ -27,6 +27,9 @@ pub(crate) const ELSEWHERE: &str = "10.78.0.3/32";
 const GATE: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 78, 0, 1), 8765);
 const SERVER_PORT: u16 = 9800;
 
+/// What the server takes from tool servers that many rollouts share.
+pub(crate) const SERVICE_SECRET: &str = "service-secret-of-the-compat-server";
+
 /// Where a trainer works. Fields drop top to bottom: the gate ends first.
 pub(crate) struct Scene {
     pub(crate) gated: Gated,
@@ -47,6 +50,8 @@ pub(crate) struct Rollout {
     opened: Value,
     /// What the server would have handed out.
     pub(crate) server_secrets: [String; 2],
+    /// What the server calls its session where a shared tool server asks for its state.
+    pub(crate) route: String,
 }
 
 impl Scene {
@@ -99,6 +104,7 @@ impl Scene {
             ("PORT", SERVER_PORT.to_string()),
             ("PROVIDER_URL", format!("http://{provider}/v1")),
             ("PROVIDER_KEY", UPSTREAM_KEY.to_owned()),
+            ("SERVICE_SECRET", SERVICE_SECRET.to_owned()),
             ("HF_HUB_OFFLINE", "1".to_owned()),
         ]);
         let script = Sdk::start(&python, script, scene.gated.place(), &given);
@@ -117,13 +123,25 @@ impl Training {
     /// Opens rollout `id` on the server, and on the gate for `source`.
     pub(crate) async fn open(&mut self, id: &str, source: &str) -> Rollout {
         let slot = self.server.ask(&format!("open {id}")).await;
+        self.admit(id, "trainer", source, &slot).await
+    }
+
+    /// Opens a session on the server, and on the gate a rollout of `client` that has the name the
+    /// server gives it.
+    pub(crate) async fn open_routed(&mut self, client: &str, source: &str) -> Rollout {
+        let slot = self.server.ask(&format!("open {client}-routed")).await;
+        let route = text(&slot, "/route").unwrap();
+        self.admit(&route, client, source, &slot).await
+    }
+
+    async fn admit(&self, id: &str, client: &str, source: &str, slot: &Value) -> Rollout {
         let gate = format!("http://{}", SocketAddr::from(GATE));
-        assert_eq!(text(&slot, "/url").unwrap(), gate);
-        let server_secrets = ["/model", "/state"].map(|kind| text(&slot, kind).unwrap());
+        assert_eq!(text(slot, "/url").unwrap(), gate);
+        let server_secrets = ["/model", "/state"].map(|kind| text(slot, kind).unwrap());
         let [model, state] = &server_secrets;
         let secrets = json!({"model": {"upstream_key": model}, "state": {"upstream_key": state}});
         let open = format!(
-            "rollout open {id} --client trainer --source {source} \
+            "rollout open {id} --client {client} --source {source} \
              --tokens model,state --secrets-stdin --output json"
         );
         let opened = self
@@ -136,6 +154,7 @@ impl Training {
             id: id.to_owned(),
             opened: opened.unwrap().json().unwrap(),
             server_secrets,
+            route: text(slot, "/route").unwrap(),
         }
     }
 

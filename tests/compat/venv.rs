@@ -15,6 +15,8 @@ pub(crate) const SDKS: Packages = Packages {
         "openai==3.54.0",
         "anthropic==2.12.0",
         "cryptography==50.0.2",
+        "h2==4.3.0",
+        "websockets==17.4",
     ],
 };
 

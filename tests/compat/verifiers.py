@@ -21,6 +21,8 @@ from verifiers.v1.trace import AgentInfo, TraceTask
 TUNNEL = {"type": "custom", "url": os.environ["GATE_URL"], "port": int(os.environ["PORT"])}
 CONFIG = InterceptionServerConfig.model_validate({"tunnel": TUNNEL})
 CLIENT = EvalClientConfig(base_url=os.environ["PROVIDER_URL"], api_key_var="PROVIDER_KEY")
+# What tool servers shared by many rollouts hold.
+SERVICE = (os.environ["SERVICE_SECRET"],)
 
 
 def report(**fields):
@@ -36,7 +38,7 @@ def session(name):
 async def serve():
     loop = asyncio.get_running_loop()
     held = {}
-    async with InterceptionServer(CONFIG, requires_tunnel=True) as server:
+    async with InterceptionServer(CONFIG, True, SERVICE) as server:
         report(ready=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             wish, name = line.split()
@@ -44,7 +46,7 @@ async def serve():
                 stack, rollout = AsyncExitStack(), session(name)
                 url, model, state = await stack.enter_async_context(server.acquire(rollout))
                 held[name] = stack, rollout
-                report(url=url, model=model, state=state)
+                report(url=url, model=model, state=state, route=rollout.trace.id)
             elif wish == "turns":
                 report(turns=held[name][1].trace.num_turns)
             elif wish == "close":

@@ -6,7 +6,7 @@ use harness::client::{Call, Complete};
 use serde_json::json;
 
 use crate::sandbox::UPSTREAM_KEY;
-use crate::training::{ELSEWHERE, HERE, Rollout, Training};
+use crate::training::{ELSEWHERE, HERE, Rollout, SERVICE_SECRET, Training};
 
 #[tokio::test]
 async fn model_token_reaches_its_own_session_in_every_dialect() {
@@ -62,6 +62,43 @@ async fn state_token_reaches_state_and_task_and_nothing_else() {
     assert_ne!(asked.status, 401, "{}", asked.text());
     let refused = training.call(tool(&state)).await;
     assert_eq!(from(&refused), (401, Some("gate")));
+}
+
+/// Acceptance 75, with the real server's own check of the same secret behind it.
+#[tokio::test]
+async fn service_token_reaches_the_state_of_its_own_clients_rollouts() {
+    let Some(mut training) = Training::start().await else {
+        return;
+    };
+    let ctl = training.scene.gated.ctl();
+    let add = "client add tools --service --upstream-key-stdin --output token";
+    let service = ctl.run(add, SERVICE_SECRET).await.unwrap();
+    let service = service.stdout.trim().to_owned();
+    let own = training.open_routed("tools", HERE).await;
+    let stranger = training.open_routed("trainer", HERE).await;
+    let state = |route: Option<&str>| {
+        let call = Call::get("/state").bearer(&service);
+        match route {
+            Some(route) => call.header("x-verifiers-state-route", route),
+            None => call,
+        }
+    };
+    let granted = training.call(state(Some(&own.route))).await;
+    assert_eq!(from(&granted), (200, Some("upstream")));
+    assert!(granted.json().is_object(), "{}", granted.text());
+    for route in [None, Some("no-such-trace"), Some(stranger.route.as_str())] {
+        let refused = training.call(state(route)).await;
+        assert_eq!(from(&refused), (401, Some("gate")), "{route:?}");
+    }
+    let task = Call::get("/task")
+        .bearer(&service)
+        .header("x-verifiers-state-route", &own.route);
+    assert_eq!(from(&training.call(task).await), (401, Some("gate")));
+    training.close_on_gate(&own).await;
+    let ended = training.call(state(Some(&own.route))).await;
+    assert_eq!(from(&ended), (401, Some("gate")));
+    let log = training.scene.gated.log().text();
+    assert!(!log.contains(&service) && !log.contains(SERVICE_SECRET));
 }
 
 #[tokio::test]

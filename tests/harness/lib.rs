@@ -27,6 +27,7 @@ pub mod gatectl;
 pub mod gated;
 pub mod log;
 
+pub mod authority;
 pub mod upstream;
 
 pub mod client;

@@ -14,10 +14,18 @@ mod packet;
 
 mod guard;
 
+mod moves;
+
+mod trust;
+
+mod memory;
+
 mod request;
 
 mod revoke;
 
 mod restart;
+
+mod watch;
 
 mod explain;

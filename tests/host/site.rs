@@ -69,11 +69,15 @@ pub(crate) async fn site(callers: u8) -> Option<Site> {
 impl Net {
     /// A gate that listens everywhere, over both families.
     pub(crate) fn launch(&self) -> Launch {
+        self.launch_to(&format!("http://{}", self.upstream_address()))
+    }
+
+    /// The same with the upstream at this URL.
+    pub(crate) fn launch_to(&self, url: &str) -> Launch {
         Launch::on(&self.host)
-            .serving(
-                (Ipv6Addr::UNSPECIFIED, PORT).into(),
-                self.upstream_address(),
-            )
+            .flag("--listen", SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)))
+            .flag("--sources", "listed")
+            .flag("--upstream", url)
             .flag("--upstream-key-env", "HOST_UPSTREAM_KEY")
             .env("HOST_UPSTREAM_KEY", UPSTREAM_KEY)
     }

@@ -232,7 +232,7 @@ fn a_providers_refusal_is_not_the_gates() {
     let gate = maker(&upstream)
         .set(|settings| {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            settings.upstreams[0].url.port = listener.local_addr().unwrap().port();
+            settings.upstreams[0].url = crate::support::url(listener.local_addr().unwrap(), "");
         })
         .start();
     keyed(&gate);

@@ -184,7 +184,7 @@ fn a_dead_upstream_is_a_connection_error() {
     let gate = crate::support::Maker::before(&upstream)
         .set(|settings| {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            settings.upstreams[0].url.port = listener.local_addr().unwrap().port();
+            settings.upstreams[0].url = crate::support::url(listener.local_addr().unwrap(), "");
         })
         .start();
     let (a, _) = gate.two_rollouts();

@@ -334,7 +334,8 @@ fn a_reload_moves_the_next_call() {
     let mut connection = gate.connect();
     let headers = [("x-api-key", a.as_str())];
     assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
-    gate.proxy.reload(&Maker::before(&second).settings);
+    let next = Maker::before(&second);
+    gate.proxy.reload(&next.settings, &next.names);
     assert_eq!(connection.call("POST", CHAT_A, &headers, "{}").status, 200);
     assert_eq!((first.seen().len(), second.seen().len()), (1, 1));
 }

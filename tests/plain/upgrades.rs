@@ -9,8 +9,10 @@ use gate_userspace::{
     settings::{PresentAs, ProfileName},
 };
 
+use harness::authority::{Authority, Until};
+
 use crate::support::{
-    Connection, Gate, Maker, Upstream, adopt, block_on, client_id, request, wait_for_close,
+    Connection, Gate, Maker, Upstream, adopt, block_on, client_id, front, request, wait_for_close,
 };
 
 const REALTIME: &str = "/rollout/A/v1/realtime";
@@ -39,6 +41,40 @@ fn bytes_pass_both_ways_once_admitted() {
     );
     assert_eq!(reply.status, 401);
     assert_eq!(upstream.seen().len(), 1);
+}
+
+/// Over TLS, also where HTTP/2 is spoken otherwise, and over a Unix socket.
+#[test]
+fn websockets_reach_upstreams_over_every_wire() {
+    let upstream = echo();
+    let ca = Authority::new().unwrap();
+    let both = ca.server(&["localhost"], Until::LongFromNow, &["h2", "http/1.1"]);
+    let port = front::tls(&upstream, both.unwrap()).port();
+    let socket = ca.folder().join("llm.sock");
+    front::unix(&upstream, &socket);
+    let rows = [
+        format!("url = \"https://localhost:{port}\"\n{}", ca.line()),
+        format!(
+            "url = \"https://localhost:{port}\"\n{}\nhttp2 = true",
+            ca.line()
+        ),
+        format!("url = \"unix:{}\"", socket.display()),
+        format!("url = \"http://{}\"\nhttp2 = true", upstream.address),
+    ];
+    for (number, lines) in rows.iter().enumerate() {
+        let gate = Maker::configured(lines).start();
+        let (a, _) = gate.two_rollouts();
+        let mut socket = open(&gate, REALTIME, &a);
+        let large = vec![7; 300_000];
+        for frame in [&b"\x81\x02hi"[..], &large] {
+            socket.send(frame);
+            assert!(socket.bytes(frame.len()) == frame, "{lines}");
+        }
+        gate.close("A");
+        // In the middle of that frame, so without a word.
+        assert!(socket.rest().1, "{lines}");
+        upstream.wait_for_closed(number + 1);
+    }
 }
 
 /// Acceptance 148.

@@ -65,6 +65,8 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<Json<ClientView>, Refusal> {
     let client = api.control.client_named(&named(&name)?)?;
+    let tokens = client.tokens.iter().map(|token| token.id);
+    api.control.learn_uses(tokens.collect()).await;
     Ok(Json(api.client_view(&client)))
 }
 

@@ -18,16 +18,23 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Doorways {
     /// As bound; port 0 resolved.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<Doorway>,
     /// Such as `/rollout/{rollout}`; empty where the token alone tells the rollout.
     pub prefix: String,
 }
 
+/// One address, and how it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Doorway {
+    pub at: SocketAddr,
+    pub is_tls: bool,
+}
+
 /// The doorways as they are at one moment: an answer that names thousands of rollouts looks once.
 pub(super) struct Doors<'a> {
-    listen: &'a [SocketAddr],
+    listen: &'a [Doorway],
     prefix: &'a str,
-    candidates: BTreeSet<SocketAddr>,
+    candidates: BTreeSet<Doorway>,
 }
 
 impl Doorways {
@@ -61,14 +68,22 @@ impl Doors<'_> {
         }
     }
 
-    fn listener_at(&self, ip: IpAddr) -> Option<SocketAddr> {
-        let serves = |at: &&SocketAddr| {
-            at.ip() == ip
-                || at.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-                || (at.ip() == IpAddr::V4(Ipv4Addr::UNSPECIFIED) && ip.is_ipv4())
+    fn listener_at(&self, ip: IpAddr) -> Option<Doorway> {
+        let serves = |door: &&Doorway| {
+            let bound = door.at.ip();
+            bound == ip
+                || bound == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+                || (bound == IpAddr::V4(Ipv4Addr::UNSPECIFIED) && ip.is_ipv4())
         };
-        let at = self.listen.iter().find(serves)?;
-        Some(SocketAddr::new(ip, at.port()))
+        let door = self.listen.iter().find(serves)?;
+        Some(door.with(ip))
+    }
+}
+
+impl Doorway {
+    fn with(self, ip: IpAddr) -> Self {
+        let at = SocketAddr::new(ip, self.at.port());
+        Self { at, ..self }
     }
 }
 
@@ -87,9 +102,10 @@ fn facing(net: ipnet::IpNet) -> Option<IpAddr> {
 }
 
 /// A listener on every address is one on each of them.
-fn spread(at: SocketAddr) -> Vec<SocketAddr> {
+fn spread(door: Doorway) -> Vec<Doorway> {
+    let at = door.at;
     if !at.ip().is_unspecified() {
-        return vec![at];
+        return vec![door];
     }
     let interfaces = nix::ifaddrs::getifaddrs();
     let addresses = interfaces.into_iter().flatten().filter_map(|interface| {
@@ -99,7 +115,7 @@ fn spread(at: SocketAddr) -> Vec<SocketAddr> {
     });
     addresses
         .filter(|ip| ip.is_ipv4() || (at.is_ipv6() && !is_link_local(*ip)))
-        .map(|ip| SocketAddr::new(ip, at.port()))
+        .map(|ip| door.with(ip))
         .collect()
 }
 
@@ -107,8 +123,9 @@ fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
-fn url(at: SocketAddr) -> String {
-    format!("http://{at}")
+fn url(door: Doorway) -> String {
+    let scheme = if door.is_tls { "https" } else { "http" };
+    format!("{scheme}://{}", door.at)
 }
 
 #[cfg(test)]
@@ -143,9 +160,24 @@ mod tests {
 
     fn doorways(listen: &[&str]) -> Doorways {
         Doorways {
-            listen: listen.iter().map(|at| at.parse().unwrap()).collect(),
+            listen: listen.iter().map(|at| plain(at)).collect(),
             prefix: "/rollout/{rollout}".to_owned(),
         }
+    }
+
+    fn plain(at: &str) -> Doorway {
+        Doorway {
+            at: at.parse().unwrap(),
+            is_tls: false,
+        }
+    }
+
+    #[test]
+    fn a_doorway_with_tls_is_called_by_https() {
+        let mut doorways = doorways(&["0.0.0.0:8765"]);
+        doorways.listen[0].is_tls = true;
+        let door = doorways.look().door(&id(), &[Source::Loopback], &host());
+        assert_eq!(door.base_url.unwrap(), "https://127.0.0.1:8765");
     }
 
     fn id() -> RolloutId {

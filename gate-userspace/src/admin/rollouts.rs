@@ -110,6 +110,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<RolloutView>, Refusal> {
     let grant = api.control.rollout_named(&named(&id)?)?;
+    let tokens = grant.record().tokens.iter().map(|token| token.id).collect();
+    api.control.learn_uses(tokens).await;
     Ok(Json(api.rollout_view(&grant, &api.doorways.look())))
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     client::{Client, Credential, Kind, Reach},
     control::{Done, Minted, Opening},
-    grants::RolloutGrant,
+    grants::{Grants, RolloutGrant},
     ident::HostName,
     scope::Scope,
     settings::Mode,
@@ -36,7 +36,7 @@ impl Api {
             rps: client.rps,
             concurrency: client.concurrency,
             rollouts: self.control.grants().count_rollouts_of(client.id),
-            tokens: tokens(&client.tokens),
+            tokens: tokens(&client.tokens, self.control.grants()),
             created_at: client.created.into(),
             expires_at: client.expires.map(Moment),
         }
@@ -58,7 +58,7 @@ impl Api {
             scope: rules(rollout.scope.as_ref()),
             upstream: rollout.upstream.clone(),
             has_upstream_key: rollout.key.is_some(),
-            tokens: tokens(&rollout.tokens),
+            tokens: tokens(&rollout.tokens, self.control.grants()),
             created_at: rollout.created.into(),
             expires_at: rollout.expires.map(Moment),
             door: doors.door(&grant.id, facing, host),
@@ -174,13 +174,15 @@ pub(super) fn mode(mode: Mode) -> ModeView {
     }
 }
 
-fn tokens(tokens: &[Credential]) -> Vec<TokenView> {
+fn tokens(tokens: &[Credential], grants: &Grants) -> Vec<TokenView> {
+    let last_use = |id| grants.find_id(id).and_then(|grant| grant.last_use());
     let views = tokens.iter().map(|token| TokenView {
         token_id: token.id,
         kind: token.kind.as_str().to_owned(),
         has_upstream_key: token.key.is_some(),
         created_at: token.created.into(),
         expires_at: token.expires.map(Moment),
+        last_used_at: last_use(token.id).map(Moment),
     });
     views.collect()
 }

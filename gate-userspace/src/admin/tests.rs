@@ -328,7 +328,10 @@ impl Place {
         let socket = folder.path().join("admin.sock");
         let bound = AdminSocket::bind(&socket, "root").unwrap();
         let doorways = Doorways {
-            listen: vec!["127.0.0.1:8765".parse().unwrap()],
+            listen: vec![Doorway {
+                at: "127.0.0.1:8765".parse().unwrap(),
+                is_tls: false,
+            }],
             prefix: "/rollout/{rollout}".to_owned(),
         };
         let api = Api::new(gate.control.clone(), Arc::new(FakeInspect), doorways);
@@ -432,6 +435,7 @@ impl Inspect for FakeInspect {
         RequestRing {
             state: RingState::Up,
             reason: String::new(),
+            upstreams: Vec::new(),
         }
     }
 

@@ -31,7 +31,8 @@ pub use rollout::{
 pub use secret::Secret;
 pub use status::{
     ConnectionRing, GuardView, InterfaceSet, InterfaceView, KeyState, KeyView, ModeChanged,
-    ModeView, PacketRing, RequestRing, Resealed, RingState, Rings, Status, Unloaded, Verified,
+    ModeView, PacketRing, RequestRing, Resealed, RingState, Rings, Status, Unloaded, UpstreamView,
+    Verified,
 };
 
 /// What every refusal looks like.

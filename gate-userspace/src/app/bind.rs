@@ -161,6 +161,7 @@ mod tests {
             hosts: Vec::new(),
             origins: Vec::new(),
             delegates: Vec::new(),
+            tls: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Plan;
 use crate::{
-    settings::{Interfaces, Settings},
+    settings::{Interfaces, Settings, Upstream, UpstreamAt},
     store::StorePlace,
 };
 
@@ -19,6 +19,9 @@ impl Plan {
                 "listen",
                 format!("{} (sources: {:?})", listen.at, listen.sources).to_lowercase(),
             );
+        }
+        for upstream in &settings.upstreams {
+            line("upstream", self.upstream(upstream));
         }
         for protected in &self.protected {
             let address = protected
@@ -50,5 +53,34 @@ impl Plan {
         line("store", store.to_string());
         line("admin", settings.admin_socket.display().to_string());
         text
+    }
+
+    /// Where calls go, and how.
+    fn upstream(&self, upstream: &Upstream) -> String {
+        let url = &upstream.url;
+        let (scheme, speaks) = match (&upstream.tls, upstream.http2) {
+            (Some(_), true) => ("https", ", TLS, HTTP/2 if it agrees"),
+            (Some(_), false) => ("https", ", TLS"),
+            (None, true) => ("http", ", HTTP/2 without asking"),
+            (None, false) => ("http", ""),
+        };
+        let (name, path) = (&upstream.name, &url.path);
+        match &url.at {
+            UpstreamAt::Unix(socket) => {
+                let behind = if path.is_empty() { "" } else { ":" };
+                let socket = socket.display();
+                format!("{name}: unix:{socket}{behind}{path}{speaks}, nothing to guard")
+            }
+            UpstreamAt::Tcp { host, .. } => {
+                let addresses = self.names.of(host);
+                let to = if addresses.is_empty() {
+                    ", which does not resolve yet".to_owned()
+                } else {
+                    let each: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                    format!(" at {}", each.join(" "))
+                };
+                format!("{name}: {scheme}://{}{path}{to}{speaks}", url.authority)
+            }
+        }
     }
 }

@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use gate_common::reason::Reason;
 
 use super::{
-    protect::{Policy, Protected},
+    protect::{Policy, Protected, is_own},
     ring::Ring,
 };
 use crate::{
     admin::{
         PacketFacts,
-        wire::{GuardView, InterfaceView, PacketRing, RingState},
+        wire::{GuardView, InterfaceView, PacketRing, RingState, UpstreamView},
     },
     fault::Type,
     kernel::{self, InterfaceStatus, KernelError, State, Status},
     proxy::{
-        Mistake,
+        Leads, Mistake,
         counters::{Count, Counters},
     },
     telemetry::Chain,
@@ -139,6 +139,7 @@ pub(super) fn mistake(seen: &Mistake) -> String {
         Count::Accepted
         | Count::Unlisted
         | Count::Crowded
+        | Count::Handshake
         | Count::Passed
         | Count::WouldRefuse
         | Count::Complete
@@ -179,6 +180,29 @@ pub(super) fn metrics(counters: &Counters) -> String {
         );
     }
     text
+}
+
+/// Where calls go, and what keeps others from going there past the gate.
+pub(super) fn upstream(found: Leads, protected: &[Protected], is_standing: bool) -> UpstreamView {
+    let is_here = found.addresses.iter().any(|address| is_own(*address));
+    let guarded = |port| {
+        let mut shut = protected.iter().filter(|one| one.policy != Policy::Gate);
+        shut.any(|one| one.port == port)
+    };
+    let guard = match found.port {
+        None => "nothing to guard: a Unix socket".to_owned(),
+        Some(_) if found.addresses.is_empty() => "nothing to guard: no address".to_owned(),
+        Some(_) if !is_here => "nothing to guard: not on this host".to_owned(),
+        Some(port) if !guarded(port) => format!("OFF: port {port} is open to others"),
+        Some(port) if !is_standing => format!("NO PACKET RING: port {port} is open to others"),
+        Some(port) => format!("port {port} is guarded"),
+    };
+    UpstreamView {
+        name: found.name.to_string(),
+        url: found.url,
+        addresses: found.addresses.iter().map(ToString::to_string).collect(),
+        guard,
+    }
 }
 
 fn guard(protected: &Protected) -> GuardView {

@@ -11,8 +11,9 @@ use std::{
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 
 use super::StartError;
-use crate::settings::{
-    GuardPolicy, Listen, ListenAt, ListenSources, Settings, Upstream, UpstreamGuard,
+use crate::{
+    names::Names,
+    settings::{GuardPolicy, Listen, ListenAt, ListenSources, Settings, UpstreamAt, UpstreamGuard},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +42,20 @@ pub struct Protected {
 pub fn ports(
     settings: &Settings,
     own: &dyn Fn(IpAddr) -> bool,
-    resolve: &dyn Fn(&str) -> Vec<IpAddr>,
+    names: &Names,
 ) -> Result<Vec<Protected>, StartError> {
     let mut by_place: BTreeMap<(u16, Option<IpAddr>), Protected> = BTreeMap::new();
     for upstream in &settings.upstreams {
-        let addresses = resolve(&upstream.url.host);
-        let here: Vec<IpAddr> = addresses
+        let UpstreamAt::Tcp { host, port } = &upstream.url.at else {
+            continue;
+        };
+        let port = *port;
+        let here: Vec<IpAddr> = names
+            .of(host)
             .into_iter()
             .filter(|address| own(*address))
             .collect();
-        if let Some(listen) = settings
-            .listen
-            .iter()
-            .find(|l| is_itself(l, upstream, &here))
-        {
+        if let Some(listen) = settings.listen.iter().find(|l| is_itself(l, port, &here)) {
             return Err(StartError::Itself {
                 upstream: upstream.name.to_string(),
                 listen: listen.at.to_string(),
@@ -62,7 +63,6 @@ pub fn ports(
         }
         if !here.is_empty() && upstream.guard == UpstreamGuard::Auto {
             let why = format!("upstream `{}` is on this host", upstream.name);
-            let port = upstream.url.port;
             let protected = Protected {
                 port,
                 address: None,
@@ -136,9 +136,9 @@ pub fn ports(
     Ok(by_place.into_values().collect())
 }
 
-fn is_itself(listen: &Listen, upstream: &Upstream, here: &[IpAddr]) -> bool {
+fn is_itself(listen: &Listen, port: u16, here: &[IpAddr]) -> bool {
     tcp(listen).is_some_and(|at| {
-        at.port() == upstream.url.port
+        at.port() == port
             && here
                 .iter()
                 .any(|address| at.ip().is_unspecified() || at.ip() == *address)

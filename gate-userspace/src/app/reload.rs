@@ -1,17 +1,24 @@
-//! Takes up a changed configuration without a restart: routes, upstreams, guards, interfaces.
+//! Takes up what changed without a restart: routes, upstreams, guards, interfaces, certificates, and
+//! where the names of upstreams lead.
 //!
 //! New ports are guarded before the first call can go there, and old ones released after the last
-//! could. A configuration that cannot be read, or asks for what takes a restart, changes nothing.
+//! could. A configuration that cannot be read, or asks for what takes a restart, changes nothing;
+//! neither does a name that leads to a port of this host which cannot be guarded.
+
+mod moves;
 
 use std::{path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
     time::interval,
 };
 use tracing::{error, info, warn};
 
 use super::{
+    certificates::Certificates,
+    lookup,
     protect::{self, Protected},
     ring::Ring,
 };
@@ -19,10 +26,13 @@ use crate::{
     config::{self, Flags},
     control::Control,
     drain::Tasks,
+    names::Names,
     proxy::Proxy,
-    settings::{Listen, Settings},
+    settings::{KernelNeed, Listen, Settings},
     telemetry::Chain,
+    tls::Pem,
 };
+use moves::Moves;
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -31,13 +41,17 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Reload {
     pub(super) control: Control,
     pub(super) flags: Flags,
-    pub(super) listen: Vec<Listen>,
+    pub(super) standing: Arc<Settings>,
+    pub(super) names: Names,
     pub(super) ring: Arc<Ring>,
     pub(super) proxy: Arc<Proxy>,
 }
 
-pub(super) fn watch(tasks: &Tasks, reload: Reload) {
+pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
     let stop = tasks.last_word();
+    let (asked, to_ask) = watch::channel(reload.asked());
+    let (answer, mut answers) = mpsc::channel(1);
+    lookup::watch(tasks, reload.proxy.names_wanted(), to_ask, answer);
     tasks.spawn("reload", async move {
         let Ok(mut hangup) = signal(SignalKind::hangup()) else {
             error!("SIGHUP cannot be heard: the configuration is not reloaded by it");
@@ -46,11 +60,18 @@ pub(super) fn watch(tasks: &Tasks, reload: Reload) {
         let file = reload.flags.config.clone();
         let mut seen = modified(file.as_ref());
         let mut look = interval(LOOK);
+        let mut moves = Moves::default();
+        let mut certificates = Certificates::of(&reload.standing.listen);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = hangup.recv() => {}
+                Some(found) = answers.recv() => {
+                    moves.take_up(&mut reload, found).await;
+                    continue;
+                }
+                _ = hangup.recv() => certificates.read(),
                 _ = look.tick() => {
+                    certificates.look();
                     let now = modified(file.as_ref());
                     if now == seen || now.is_none() {
                         continue;
@@ -59,12 +80,13 @@ pub(super) fn watch(tasks: &Tasks, reload: Reload) {
                 }
             }
             reload.take_up().await;
+            asked.send_replace(reload.asked());
         }
     });
 }
 
 impl Reload {
-    async fn take_up(&self) {
+    async fn take_up(&mut self) {
         let mut settings = match config::load(&self.flags) {
             Ok(config) => config.settings,
             Err(refused) => {
@@ -73,36 +95,84 @@ impl Reload {
                 return;
             }
         };
-        if addresses(&settings.listen) != addresses(&self.listen) {
-            warn!("other listen addresses take a restart: the old ones stay");
+        if addresses(&settings.listen) != addresses(&self.standing.listen) {
+            warn!("other listen addresses or certificate files take a restart: the old ones stay");
         }
-        settings.listen.clone_from(&self.listen);
-        let wanted = protect::ports(&settings, &protect::is_own, &config::resolve);
+        settings.listen.clone_from(&self.standing.listen);
+        let names = self.know(&settings).await;
+        let wanted = protect::ports(&settings, &protect::is_own, &names);
         let done = match wanted {
-            Ok(wanted) => self.exchange(&settings, wanted).await,
+            Ok(wanted) => self.exchange(&settings, &names, wanted).await,
             Err(error) => Err(Chain(&error).to_string()),
         };
         match done {
-            Ok(()) => info!("reloaded"),
+            Ok(()) => {
+                self.standing = Arc::new(settings);
+                self.names = names;
+                info!("reloaded");
+            }
             Err(error) => error!(error, "reload refused: the old settings stay"),
         }
     }
 
-    async fn exchange(&self, settings: &Settings, wanted: Vec<Protected>) -> Result<(), String> {
-        let before = self.ring.protected();
-        if self.ring.agent().is_none() && *before != wanted {
-            return Err("other guarded ports take a restart: there is no packet ring".to_owned());
+    /// What the names in these settings mean, as far as it is not known already.
+    async fn know(&self, settings: &Settings) -> Names {
+        let mut names = Names::ask(settings.hosts(), |name| self.names.of(name));
+        let missing = names.names().filter(|name| names.of(name).is_empty());
+        let missing: Vec<String> = missing.map(str::to_owned).collect();
+        for name in missing {
+            match lookup::ask(&name).await {
+                Ok(addresses) => {
+                    names.learn(&name, addresses);
+                }
+                Err(cause) => warn!(name, %cause, "the name of an upstream means nothing yet"),
+            }
         }
+        names
+    }
+
+    async fn exchange(
+        &self,
+        settings: &Settings,
+        names: &Names,
+        wanted: Vec<Protected>,
+    ) -> Result<(), String> {
+        let before = self.ring.protected();
+        self.can_guard(settings, &before, &wanted)?;
         let both = union(&before, &wanted);
         self.ring.protect(both).await?;
         self.ring.choose(&settings.kernel.interfaces).await?;
-        let names = settings
+        let names_of_upstreams = settings
             .upstreams
             .iter()
             .map(|upstream| upstream.name.clone());
-        self.control.set_upstreams(names.collect());
-        self.proxy.reload(settings);
+        self.control.set_upstreams(names_of_upstreams.collect());
+        self.proxy.reload(settings, names);
         self.ring.protect(wanted).await
+    }
+
+    /// Whether other ports can be guarded, where a start with them would insist on it.
+    fn can_guard(
+        &self,
+        settings: &Settings,
+        before: &[Protected],
+        wanted: &[Protected],
+    ) -> Result<(), String> {
+        let must = match settings.kernel.need {
+            KernelNeed::Auto | KernelNeed::Require => true,
+            KernelNeed::Prefer | KernelNeed::Off => false,
+        };
+        if must && self.ring.agent().is_none() && before != wanted {
+            let reason = self.ring.reason();
+            return Err(format!(
+                "other guarded ports take a restart: there is no packet ring ({reason})"
+            ));
+        }
+        Ok(())
+    }
+
+    fn asked(&self) -> std::collections::BTreeSet<String> {
+        self.names.names().map(str::to_owned).collect()
     }
 }
 
@@ -113,8 +183,12 @@ fn union(before: &[Protected], wanted: &[Protected]) -> Vec<Protected> {
     before.iter().chain(new).cloned().collect()
 }
 
-fn addresses(listen: &[Listen]) -> Vec<String> {
-    listen.iter().map(|listen| listen.at.to_string()).collect()
+fn addresses(listen: &[Listen]) -> Vec<(String, Option<&Pem>)> {
+    let each = listen.iter().map(|listen| {
+        let files = listen.tls.as_ref().map(|server| server.files());
+        (listen.at.to_string(), files)
+    });
+    each.collect()
 }
 
 fn modified(file: Option<&PathBuf>) -> Option<SystemTime> {

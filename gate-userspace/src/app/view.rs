@@ -1,16 +1,16 @@
 //! How the rings stand, for the admin API: asks the kernel agent and the proxy, changes nothing
 //! but what root asks of the packet ring itself.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     bind, explain,
-    facts::{absent, broken, facts, interface, metrics, mistake, told},
+    facts::{absent, broken, facts, interface, metrics, mistake, told, upstream},
     ring::Ring,
 };
 use crate::{
     admin::{
-        Doorways, Inspect, PacketFacts,
+        Doorway, Doorways, Inspect, PacketFacts,
         wire::{
             ConnectionRing, Explain, InterfaceSet, InterfaceView, RequestRing, RingState,
             RingVerdict,
@@ -30,8 +30,7 @@ pub(super) struct View {
     pub(super) proxy: Arc<Proxy>,
     /// As bound.
     listen: Vec<String>,
-    doors: Vec<(SocketAddr, ListenSources)>,
-    has_upstream: bool,
+    doors: Vec<(Doorway, ListenSources)>,
 }
 
 impl Inspect for View {
@@ -57,16 +56,21 @@ impl Inspect for View {
     }
 
     fn request_ring(&self) -> RequestRing {
-        if self.has_upstream {
-            return RequestRing {
-                state: RingState::Up,
-                reason: String::new(),
-            };
-        }
+        let upstreams = self.proxy.upstreams();
+        let (state, reason) = if upstreams.is_empty() {
+            let reason =
+                "no upstream: every authorised call is answered 503; give `--upstream URL`";
+            (RingState::Degraded, reason)
+        } else {
+            (RingState::Up, "")
+        };
+        let protected = self.ring.protected();
+        let is_standing = self.ring.agent().is_some();
+        let view = |found| upstream(found, &protected, is_standing);
         RequestRing {
-            state: RingState::Degraded,
-            reason: "no upstream: every authorised call is answered 503; give `--upstream URL`"
-                .into(),
+            state,
+            reason: reason.to_owned(),
+            upstreams: upstreams.into_iter().map(view).collect(),
         }
     }
 
@@ -150,19 +154,19 @@ impl Inspect for View {
 }
 
 impl View {
-    pub(super) fn new(
-        settings: &Settings,
-        bound: &[Bound],
-        ring: Arc<Ring>,
-        proxy: Arc<Proxy>,
-    ) -> Self {
-        let door = |bound: &Bound| Some((bind::tcp(bound)?, bound.listen.sources));
+    pub(super) fn new(bound: &[Bound], ring: Arc<Ring>, proxy: Arc<Proxy>) -> Self {
+        let door = |bound: &Bound| {
+            let doorway = Doorway {
+                at: bind::tcp(bound)?,
+                is_tls: bound.listen.tls.is_some(),
+            };
+            Some((doorway, bound.listen.sources))
+        };
         Self {
             ring,
             proxy,
-            listen: bound.iter().map(bind::address).collect(),
+            listen: bound.iter().map(shown).collect(),
             doors: bound.iter().filter_map(door).collect(),
-            has_upstream: !settings.upstreams.is_empty(),
         }
     }
 
@@ -171,21 +175,21 @@ impl View {
         let mut prefixes = settings.routes.iter().map(|route| &route.prefix);
         let prefix = prefixes.find(|prefix| prefix.ends_with("/{rollout}"));
         Doorways {
-            listen: self.doors.iter().map(|(at, _)| *at).collect(),
+            listen: self.doors.iter().map(|(door, _)| *door).collect(),
             prefix: prefix.cloned().unwrap_or_default(),
         }
     }
 
     /// The first port that the gate serves.
     pub(super) fn port(&self) -> Option<u16> {
-        self.doors.first().map(|(at, _)| at.port())
+        self.doors.first().map(|(door, _)| door.at.port())
     }
 
     /// Whom the listener at this port admits.
     pub(super) fn sources(&self, port: u16) -> Option<ListenSources> {
         self.doors
             .iter()
-            .find(|(at, _)| at.port() == port)
+            .find(|(door, _)| door.at.port() == port)
             .map(|(_, sources)| *sources)
     }
 
@@ -193,5 +197,15 @@ impl View {
         self.ring
             .agent()
             .ok_or_else(|| format!("there is no packet ring: {}", self.ring.reason()))
+    }
+}
+
+/// A listener in the words of `status`.
+fn shown(bound: &Bound) -> String {
+    let address = bind::address(bound);
+    if bound.listen.tls.is_some() {
+        format!("https://{address}")
+    } else {
+        address
     }
 }

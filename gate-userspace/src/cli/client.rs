@@ -84,11 +84,18 @@ async fn list(gate: &Gate) -> Result<Answer, Fault> {
                         .unwrap_or_default(),
                 ),
                 or_dash(words::moment(client.expires_at)),
+                words::last_used(&client.tokens),
             ]
         };
         vec![Block::Rows {
             head: vec![
-                "CLIENT", "STATE", "ROLLOUTS", "SOURCES", "UPSTREAM", "EXPIRES",
+                "CLIENT",
+                "STATE",
+                "ROLLOUTS",
+                "SOURCES",
+                "UPSTREAM",
+                "EXPIRES",
+                "LAST USED",
             ],
             rows: list.clients.into_iter().map(row).collect(),
         }]

@@ -71,10 +71,18 @@ async fn list(gate: &Gate, list: RolloutList) -> Result<Answer, Fault> {
                     sources
                 },
                 words::moment(one.expires_at),
+                words::last_used(&one.tokens),
             ]
         };
         vec![Block::Rows {
-            head: vec!["ROLLOUT", "CLIENT", "PHASE", "SOURCES", "EXPIRES"],
+            head: vec![
+                "ROLLOUT",
+                "CLIENT",
+                "PHASE",
+                "SOURCES",
+                "EXPIRES",
+                "LAST USED",
+            ],
             rows: list.rollouts.iter().map(row).collect(),
         }]
     }))

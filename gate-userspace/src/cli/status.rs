@@ -9,7 +9,9 @@ use super::{
     print::{self, Answer, Block, Tone},
     words::because,
 };
-use crate::admin::wire::{InterfaceView, ModeView, PacketRing, RingState, Status};
+use crate::admin::wire::{
+    InterfaceView, ModeView, PacketRing, RequestRing, RingState, Status, UpstreamView,
+};
 
 pub(super) async fn run(gate: &Gate) -> Result<Answer, Fault> {
     let json = gate.ask(Question::get("/v1/status")).await?;
@@ -78,6 +80,7 @@ fn view(status: &Status, found: &[String]) -> Vec<Block> {
     let sections = [
         interfaces(&rings.packet.interfaces),
         guards(&rings.packet),
+        upstreams(&rings.request),
         drops(status),
     ];
     for section in sections.into_iter().flatten() {
@@ -181,6 +184,22 @@ fn guards(ring: &PacketRing) -> Option<Block> {
         })
         .collect();
     section(vec!["PORT", "ADDRESS", "OPEN TO"], rows)
+}
+
+fn upstreams(ring: &RequestRing) -> Option<Block> {
+    let row = |one: &UpstreamView| {
+        let addresses = dash(&one.addresses.join(" "));
+        vec![
+            one.name.clone(),
+            one.url.clone(),
+            addresses,
+            one.guard.clone(),
+        ]
+    };
+    section(
+        vec!["UPSTREAM", "URL", "LEADS TO", "GUARD"],
+        ring.upstreams.iter().map(row).collect(),
+    )
 }
 
 /// Most frequent first.

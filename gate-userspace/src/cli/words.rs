@@ -36,6 +36,12 @@ pub(super) fn moment(moment: Option<wire::Moment>) -> String {
     moment.map_or_else(|| "never".to_owned(), |moment| moment.to_string())
 }
 
+/// The last use of any of these tokens.
+pub(super) fn last_used(tokens: &[wire::TokenView]) -> String {
+    let last = tokens.iter().filter_map(|token| token.last_used_at).max();
+    moment(last)
+}
+
 pub(super) fn yes_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
 }
@@ -57,10 +63,18 @@ pub(super) fn tokens(tokens: &[wire::TokenView]) -> Block {
             yes_no(token.has_upstream_key).to_owned(),
             token.created_at.to_string(),
             moment(token.expires_at),
+            moment(token.last_used_at),
         ]
     };
     Block::Rows {
-        head: vec!["TOKEN ID", "KIND", "OWN KEY", "CREATED", "EXPIRES"],
+        head: vec![
+            "TOKEN ID",
+            "KIND",
+            "OWN KEY",
+            "CREATED",
+            "EXPIRES",
+            "LAST USED",
+        ],
         rows: tokens.iter().map(row).collect(),
     }
 }

@@ -40,6 +40,14 @@ pub(in crate::config) struct RawListen {
     pub(in crate::config) origins: Vec<String>,
     pub(in crate::config) delegation: Option<bool>,
     pub(in crate::config) uids: Vec<u32>,
+    pub(in crate::config) tls: Option<RawTls>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawTls {
+    pub(in crate::config) certificate: String,
+    pub(in crate::config) key: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,11 +58,14 @@ pub(in crate::config) struct RawUpstream {
     pub(in crate::config) credential: Option<String>,
     pub(in crate::config) key_file: Option<String>,
     pub(in crate::config) key_env: Option<String>,
+    pub(in crate::config) key_credential: Option<String>,
     pub(in crate::config) present_as: Option<String>,
     pub(in crate::config) guard: Option<String>,
     pub(in crate::config) connect_timeout: Option<String>,
     pub(in crate::config) head_timeout: Option<String>,
     pub(in crate::config) idle_timeout: Option<String>,
+    pub(in crate::config) ca_file: Option<String>,
+    pub(in crate::config) http2: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::secret::{MasterKeyError, Unusable};
+use crate::{
+    secret::{MasterKeyError, Unusable},
+    tls::TlsError,
+};
 
 /// `EX_CONFIG` of sysexits.h: a supervisor that knows it does not try again.
 pub const EXIT_REFUSED: u8 = 78;
@@ -47,6 +50,22 @@ pub enum Refused {
     },
     #[error("the upstream key from {origin} cannot be used: {why}")]
     UpstreamKey { origin: String, why: &'static str },
+    #[error(
+        "credential `{name}` is named, and this service was given none: CREDENTIALS_DIRECTORY is not set"
+    )]
+    NoCredentials { name: String },
+    #[error("whom to believe for upstream `{upstream}` cannot be read")]
+    Roots {
+        upstream: String,
+        #[source]
+        cause: TlsError,
+    },
+    #[error("the certificate for {address} cannot be used")]
+    Certificate {
+        address: String,
+        #[source]
+        cause: TlsError,
+    },
     #[error("route `{prefix}` names upstream `{upstream}`, which is not configured")]
     NoSuchUpstream { prefix: String, upstream: String },
     #[error("{what} `{name}` is configured twice")]
@@ -80,6 +99,23 @@ impl Refused {
                     .into()
             }
             Self::UpstreamKey { .. } => "set the variable or file, or leave the setting out".into(),
+            Self::NoCredentials { name } => format!(
+                "add LoadCredential={name}:/path/of/the/key to the unit; key_file reads a file without systemd"
+            ),
+            Self::Roots {
+                cause: TlsError::NoRoots,
+                ..
+            } => "install the package ca-certificates, or give the upstream a `ca_file`".into(),
+            Self::Roots { .. } => {
+                "`ca_file` is the PEM file of the authority that signed the upstream's certificate; \
+                 without one, this system's roots are believed"
+                    .into()
+            }
+            Self::Certificate { .. } => {
+                "`certificate` is a PEM file with the chain, the listener's own first; `key` is its \
+                 private key in PEM, readable by this user"
+                    .into()
+            }
             Self::NoSuchUpstream { upstream, .. } => {
                 format!("add an [[upstream]] with name = \"{upstream}\"")
             }

@@ -77,15 +77,27 @@ pub(super) fn internal(
     }
 }
 
+/// Where an upstream's key stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeyPlace<'a> {
+    Variable(&'a str),
+    /// A file that systemd puts into a directory of its own for each service.
+    Credential(&'a str),
+    File(&'a Path),
+}
+
 pub(super) fn upstream_key(
     environment: Environment<'_>,
-    variable: Option<&str>,
-    file: Option<&Path>,
+    place: Option<KeyPlace<'_>>,
 ) -> Result<Option<UpstreamKey>, Refused> {
-    let (text, origin) = match (variable, file) {
-        (Some(name), _) => (environment(name), name.to_owned()),
-        (None, Some(path)) => (Some(read_file(path)?), path.display().to_string()),
-        (None, None) => return Ok(None),
+    let (text, origin) = match place {
+        Some(KeyPlace::Variable(name)) => (environment(name), name.to_owned()),
+        Some(KeyPlace::Credential(name)) => {
+            let path = credential(environment, name)?;
+            (Some(read_file(&path)?), path.display().to_string())
+        }
+        Some(KeyPlace::File(path)) => (Some(read_file(path)?), path.display().to_string()),
+        None => return Ok(None),
     };
     match text.map(|text| UpstreamKey::new(&text)) {
         Some(Some(key)) => Ok(Some(key)),
@@ -96,6 +108,22 @@ pub(super) fn upstream_key(
         None => Err(Refused::UpstreamKey {
             origin,
             why: "it is not set",
+        }),
+    }
+}
+
+fn credential(environment: Environment<'_>, name: &str) -> Result<PathBuf, Refused> {
+    let is_name = !name.contains('/') && name != "." && name != "..";
+    let folder = environment("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+    match folder {
+        Some(folder) if is_name => Ok(Path::new(&folder).join(name)),
+        Some(_) => Err(Refused::Value {
+            key: "upstream.key_credential".to_owned(),
+            value: name.to_owned(),
+            expected: "the name of a credential".to_owned(),
+        }),
+        None => Err(Refused::NoCredentials {
+            name: name.to_owned(),
         }),
     }
 }

@@ -4,6 +4,7 @@ mod limits;
 mod listen;
 mod ring;
 mod routes;
+mod upstreams;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use std::{
 use super::{
     Config, Environment, Flags, Log, LogFormat,
     Origin::{self, Environment as Env, File, Flag},
-    Reach, Refused, Resolve, Shown, raw, reach, secrets,
+    Reach, Refused, Resolve, Shown, raw, reach, secrets, url,
     value::{self, Word},
 };
 use crate::{
@@ -65,7 +66,7 @@ pub(super) fn settle(
             address: listen.at.to_string(),
         });
     }
-    let upstreams = routes::upstreams(flags, environment, &file.upstream, &mut shown)?;
+    let upstreams = upstreams::upstreams(flags, environment, &file.upstream, &mut shown)?;
     let routes = routes::routes(flags, &file.route, &upstreams, &mut shown)?;
     let guards = ring::guards(flags, &file.guard, &mut shown)?;
     let kernel = ring::kernel(flags, environment, &file.kernel, &mut shown)?;

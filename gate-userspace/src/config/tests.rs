@@ -178,10 +178,7 @@ fn an_upstream_by_flag_alone_may_need_no_key() {
     let config = settle(&["--upstream", "http://127.0.0.1:9000/v1/"], &[], "").unwrap();
     let upstream = &config.settings.upstreams[0];
     assert_eq!(upstream.without_key, WithoutKey::Send);
-    assert_eq!(
-        (upstream.url.port, upstream.url.path.as_str()),
-        (9000, "/v1")
-    );
+    assert_eq!(upstream.url.path, "/v1");
     let flags = ["--upstream", "http://u", "--upstream-key-env", "KEY"];
     assert!(matches!(
         settle(&flags, &[], ""),

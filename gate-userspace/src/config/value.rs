@@ -1,13 +1,11 @@
-//! Single values of the configuration: durations, sizes, ports, URLs, words.
+//! Single values of the configuration: durations, sizes, ports, words.
 
 use std::{net::IpAddr, time::Duration};
-
-use http::Uri;
 
 use super::refuse::{Refused, not_one_of};
 use crate::settings::{
     CredentialMode, Guard, GuardPolicy, Hook, Interfaces, KernelNeed, ListenSources, Mode,
-    NamedInterface, PresentAs, ProfileName, UpstreamGuard, UpstreamUrl,
+    NamedInterface, PresentAs, ProfileName, UpstreamGuard,
 };
 
 type Parsed<T> = Result<T, Refused>;
@@ -102,37 +100,6 @@ pub(super) fn size(key: &str, text: &str) -> Parsed<u64> {
     parsed
         .map(|size| size.as_u64())
         .map_err(|_why| refused(key, text, "a size such as 64KiB"))
-}
-
-/// `http://HOST[:PORT][/PATH]`
-pub(super) fn url(key: &str, text: &str) -> Parsed<UpstreamUrl> {
-    // What stands before an @ is a password, and errors are logged.
-    let masked = text
-        .rsplit_once('@')
-        .map_or(text.to_owned(), |(_, host)| format!("..@{host}"));
-    let no = |expected: &str| refused(key, &masked, expected);
-    let uri: Uri = text
-        .parse()
-        .map_err(|_why| no("a URL such as http://127.0.0.1:9000"))?;
-    let authority = uri.authority().ok_or_else(|| no("a URL with a host"))?;
-    if uri.scheme_str() != Some("http") {
-        return Err(no(
-            "a http:// URL (this build speaks plain HTTP to upstreams)",
-        ));
-    }
-    if authority.as_str().contains('@') || uri.query().is_some() {
-        return Err(no("a URL without user, password or query"));
-    }
-    Ok(UpstreamUrl {
-        authority: authority.as_str().to_owned(),
-        host: authority
-            .host()
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned(),
-        port: authority.port_u16().unwrap_or(80),
-        path: uri.path().trim_end_matches('/').to_owned(),
-    })
 }
 
 /// `[ADDR:]PORT=POLICY`

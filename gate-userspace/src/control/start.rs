@@ -114,6 +114,7 @@ impl Writer {
         desk.grants.set_revision(snapshot.revision);
         self.written = snapshot.revision;
         self.put_all(snapshot);
+        desk.grants.remember_uses(desk.store.uses().await?);
         self.catch_up().await;
         if let Some((name, digest)) = &desk.shared {
             self.put_shared(name.clone(), *digest).await?;

@@ -31,6 +31,8 @@ pub struct Grant {
     dead: AtomicBool,
     /// Seconds since 1970 of the last call that was admitted, 0 = none.
     used: AtomicI64,
+    /// Whether [`super::uses`] knows that it was used since it last told.
+    pub(super) is_noted: AtomicBool,
 }
 
 /// A live client. Its record is replaced as a whole when it changes.
@@ -73,15 +75,23 @@ impl Grant {
             expires: credential.expires,
             dead: AtomicBool::new(false),
             used: AtomicI64::new(0),
+            is_noted: AtomicBool::new(false),
         }
     }
 
-    /// Notes that a call was admitted. To the second, so that a busy token is not written all the time.
-    pub(crate) fn note_use(&self, now: Stamp) {
+    /// To the second, so that a busy token is not written all the time. Whether that second is new.
+    pub(super) fn touch(&self, now: Stamp) -> bool {
         let now = now.0 / 1000;
-        if self.used.load(Ordering::Relaxed) != now {
+        let is_new = self.used.load(Ordering::Relaxed) != now;
+        if is_new {
             self.used.store(now, Ordering::Relaxed);
         }
+        is_new
+    }
+
+    /// What an earlier start, or another host, knows of it.
+    pub(super) fn remember_use(&self, at: Stamp) {
+        self.used.fetch_max(at.0 / 1000, Ordering::Relaxed);
     }
 
     /// When a call was last admitted with this token.

@@ -168,7 +168,7 @@ pub(crate) fn permit(
     if let Some(rollout) = &rollout {
         phase(rollout)?;
     }
-    grant.note_use(ask.now);
+    grants.note_use(grant, ask.now);
     Ok(Permit(Whom::Known(Known {
         grant: Arc::clone(grant),
         rollout,

@@ -17,7 +17,7 @@ use super::{
     counters::Count,
     end::{End, Exchange, Record},
     limit::Slot,
-    mistakes,
+    mistakes::{self, Replay},
     origin::Origin,
     present::Credential,
     respond,
@@ -119,7 +119,10 @@ impl Call {
 
     /// A web page where a model should answer: as a rule a tunnel that has died.
     pub(crate) fn got_web_page(&self) {
-        self.caller.worker.row.add(Count::WebPage);
+        let (worker, peer) = (&self.caller.worker, self.caller.peer);
+        worker.row.add(Count::WebPage);
+        let now = worker.proxy.clock.now();
+        worker.proxy.mistakes.note(Count::WebPage, peer, now, None);
         warn!(
             profile = self.profile.name(),
             "the upstream answered with a web page: is its tunnel alive?"
@@ -182,23 +185,29 @@ impl Call {
         } else {
             (denied == Denied::WrongSource).then_some(Count::WrongSource)
         };
+        let mut replay = None;
         if what == Some(Count::WrongSource) {
-            self.exchange.note(|record| alarm(record));
+            self.exchange.note(|record| replay = alarm(record));
         }
         let (worker, peer) = (&self.caller.worker, self.caller.peer);
         let (proxy, now) = (&worker.proxy, worker.proxy.clock.now());
         if let Some(what) = what {
             worker.row.add(what);
-            proxy.mistakes.note(what, peer, now);
         }
-        Stop::Denied(proxy.throttle.failed(denied, peer, now))
+        let denied = proxy.throttle.failed(denied, peer, now);
+        if let Some(what) = what {
+            // Who is throttled has been heard of.
+            let replay = replay.filter(|_| !matches!(denied, Denied::Throttled { .. }));
+            proxy.mistakes.note(what, peer, now, replay);
+        }
+        Stop::Denied(denied)
     }
 }
 
 /// A bound token from elsewhere is either a mistake of provisioning or a stolen token: both sides
 /// are named.
-fn alarm(record: &Record) {
-    let Some(grant) = &record.grant else { return };
+fn alarm(record: &Record) -> Option<Replay> {
+    let grant = record.grant.as_ref()?;
     let client = grant.client.record();
     let of_rollout = grant.rollout.as_ref().map(|rollout| rollout.record());
     let own = of_rollout.as_ref().map(|rollout| &rollout.sources);
@@ -212,4 +221,10 @@ fn alarm(record: &Record) {
         bound = bound.join(" "),
         "a bound token was presented from elsewhere"
     );
+    Some(Replay {
+        token: grant.token,
+        client: client.name.clone(),
+        rollout: record.rollout.clone(),
+        bound: sources.clone(),
+    })
 }

@@ -1,9 +1,14 @@
 //! One accepted connection, from its first byte to its last.
 //!
-//! On HTTP/1 hyper drops the running call when its caller closes, and that drops the upstream's
-//! connection. An order from `live` ends a connection in three steps: the call writes its last word,
-//! the socket is shut, and after the flush bound it is reset. A caller that is still sending when
-//! it is refused is listened to for a moment, or a reset would swallow the refusal.
+//! An order from `live` ends a connection in three steps: its calls write their last words, the
+//! socket is shut, and after the flush bound it is reset. On HTTP/1 a connection has one call at a
+//! time and ends with it; on HTTP/2 every call has a line of its own, and only those that are ordered
+//! to end do. A caller that is still sending when it is refused is listened to for a moment, or a
+//! reset would swallow the refusal.
+
+mod handshake;
+mod http1;
+mod http2;
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,21 +16,21 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{select, time::timeout};
 
+use self::handshake::Spoken;
+pub(crate) use self::http1::builder as http1;
 use super::{
     Worker,
-    live::{Hold, Line},
+    live::{Hold, Line, Of},
     origin::Door,
     present::GATE_TOKEN,
     respond,
-    socket::{Ending, Pace, Socket, Status, Stream},
+    socket::{Ending, Pace, Socket, Status, Stream, Turns},
     upgrade::Tunnel,
 };
 use crate::{
@@ -44,7 +49,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 const DELEGATED: HeaderName = HeaderName::from_static("x-gate-delegated-key");
 
-/// Who is at the other end, and what its calls need.
+/// Who is at the other end, and what its calls need: one for a connection, and on HTTP/2 one for each
+/// of its calls.
 pub(crate) struct Caller {
     pub(crate) worker: Rc<Worker>,
     pub(crate) peer: Peer,
@@ -59,13 +65,73 @@ pub(crate) struct Caller {
     listed_at: Cell<Option<u64>>,
     /// What was agreed on in place of HTTP.
     pub(crate) tunnel: RefCell<Option<Tunnel>>,
+    /// Since when a part of the answer waits for the caller to take it.
+    pub(crate) offered: Cell<Option<Instant>>,
     pace: Rc<Pace>,
 }
 
 impl Caller {
-    pub(crate) fn busy(&self, busy: bool) {
-        self.line.set_busy(busy);
-        self.pace.busy(busy);
+    fn new(
+        worker: &Rc<Worker>,
+        door: &Rc<Door>,
+        address: Option<IpAddr>,
+        hold: Hold,
+        socket: &Socket,
+    ) -> Self {
+        Self {
+            peer: hold.line().peer(),
+            forwarded_for: forwarded_for(address),
+            door: Rc::clone(door),
+            line: Arc::clone(hold.line()),
+            hold: RefCell::new(hold),
+            address,
+            uid: socket.uid(),
+            tunnel: RefCell::new(None),
+            offered: Cell::new(None),
+            listed_at: Cell::new(None),
+            pace: Rc::clone(&socket.pace),
+            worker: Rc::clone(worker),
+        }
+    }
+
+    /// The same at the other end, with a line of its own.
+    fn of_one_call(&self) -> Self {
+        let hold = self.worker.proxy.live.open(self.peer, Of::Call);
+        Self {
+            peer: self.peer,
+            forwarded_for: self.forwarded_for.clone(),
+            door: Rc::clone(&self.door),
+            line: Arc::clone(hold.line()),
+            hold: RefCell::new(hold),
+            address: self.address,
+            uid: self.uid,
+            tunnel: RefCell::new(None),
+            offered: Cell::new(None),
+            listed_at: self.listed_at.clone(),
+            pace: Rc::clone(&self.pace),
+            worker: Rc::clone(&self.worker),
+        }
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(&self) {
+        self.line.set_busy(true);
+        self.pace.begin();
+    }
+
+    /// A call that began has ended.
+    pub(crate) fn end(&self) {
+        self.line.set_busy(false);
+        self.pace.end();
+    }
+
+    /// As it stands in a URL.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.door.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 
     /// The id of a token that somebody trusted names in place of presenting it. From everybody else
@@ -117,54 +183,38 @@ pub(crate) async fn serve(
 ) {
     let peer = address.map_or(Peer::Loopback, Peer::of);
     // Dropped last: "gone" is told when the socket is closed.
-    let hold = worker.proxy.live.open(peer);
+    let hold = worker.proxy.live.open(peer, Of::Connection);
     let line = Arc::clone(hold.line());
-    let socket = Socket::new(stream);
-    let limits = &worker.proxy.limits;
-    let (head_timeout, body_idle) = (limits.head_timeout, limits.body_idle);
-    let caller = Rc::new(Caller {
-        peer,
-        forwarded_for: forwarded_for(address),
-        door,
-        hold: RefCell::new(hold),
-        line: Arc::clone(&line),
-        address,
-        uid: socket.uid(),
-        tunnel: RefCell::new(None),
-        listed_at: Cell::new(None),
-        pace: Rc::clone(&socket.pace),
-        worker: Rc::clone(&worker),
-    });
-    let mut ending = {
-        let service = service_fn(|request| super::handle(Rc::clone(&caller), request));
-        let connection = worker
-            .http1
-            .serve_connection(TokioIo::new(socket.clone()), service);
-        let mut connection = pin!(connection);
-        select! { biased;
-            _why = line.ordered() => {
-                connection.as_mut().graceful_shutdown();
-                let flushed = timeout(FLUSH, connection).await;
-                Ending::Ordered { is_flushed: matches!(flushed, Ok(Ok(()))) }
-            }
-            ended = connection.as_mut() => match ended {
-                Ok(()) => Ending::Orderly,
-                Err(why) if why.is_user() => Ending::Reset,
-                Err(_why) => Ending::Orderly,
-            },
-            late = socket.pace.over(head_timeout, body_idle) => late,
-        }
+    let Some((stream, spoken)) = handshake::agree(&worker, stream, &door, &line).await else {
+        return;
+    };
+    let turns = match spoken {
+        Spoken::Http1 => Turns::OneByOne,
+        Spoken::Http2 => Turns::Together,
+    };
+    let socket = Socket::new(stream, turns);
+    let caller = Rc::new(Caller::new(&worker, &door, address, hold, &socket));
+    let mut ending = match spoken {
+        Spoken::Http1 => http1::serve(&caller, &socket).await,
+        Spoken::Http2 => http2::serve(&caller, &socket).await,
     };
     let tunnel = caller.tunnel.take();
     if let (Some(tunnel), Ending::Orderly) = (tunnel, ending) {
         ending = tunnel.run(&socket, &line, FLUSH).await;
     }
+    part(&worker, &socket, &line, ending).await;
+    drop(socket);
+    drop(caller);
+}
+
+/// Closes the socket in the way that fits.
+async fn part(worker: &Worker, socket: &Socket, line: &Line, ending: Ending) {
     let refusal = socket.pace.withheld().map(|status| {
         let stop = Stop::Fault(match status {
             Status::Bad => Fault::BadRequest("this is no HTTP request"),
             Status::TooLarge => Fault::HeadTooLarge,
         });
-        respond::raw(&worker, &stop)
+        respond::raw(worker, &stop)
     });
     match ending {
         Ending::Ordered { is_flushed: true } => {
@@ -184,8 +234,6 @@ pub(crate) async fn serve(
             }
         }
     }
-    drop(socket);
-    drop(caller);
 }
 
 fn forwarded_for(address: Option<IpAddr>) -> HeaderValue {
@@ -194,16 +242,4 @@ fn forwarded_for(address: Option<IpAddr>) -> HeaderValue {
         None => "unknown".to_owned(),
     };
     HeaderValue::try_from(text).expect("an address is visible ASCII")
-}
-
-/// The worker's way to serve HTTP/1.
-pub(crate) fn http1(head_size: usize) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .max_buf_size(head_size.max(8192))
-        .max_header_size(head_size)
-        // The pace is kept on the socket, without a timer per call.
-        .header_read_timeout(None)
-        .half_close(false);
-    builder
 }

@@ -28,6 +28,8 @@ pub enum Count {
     Unlisted,
     /// Connections over a limit.
     Crowded,
+    /// Connections on which TLS was not agreed on.
+    Handshake,
     /// Calls that went to an upstream.
     Passed,
     /// Calls and connections that only `audit` let pass.
@@ -55,10 +57,11 @@ pub enum Count {
 }
 
 impl Count {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Accepted,
         Self::Unlisted,
         Self::Crowded,
+        Self::Handshake,
         Self::Passed,
         Self::WouldRefuse,
         Self::Complete,
@@ -78,6 +81,7 @@ impl Count {
             Self::Accepted => "accepted",
             Self::Unlisted => "unlisted",
             Self::Crowded => "crowded",
+            Self::Handshake => "handshake_failed",
             Self::Passed => "passed",
             Self::WouldRefuse => "would_refuse",
             Self::Complete => "complete",

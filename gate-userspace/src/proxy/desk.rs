@@ -171,6 +171,8 @@ impl Desk {
             let stream = match stream {
                 Stream::Tcp(stream) => stream.into_std().map(HandedStream::Tcp),
                 Stream::Unix(stream) => stream.into_std().map(HandedStream::Unix),
+                // The worker that serves it shakes hands.
+                Stream::Tls(_) => return,
             };
             // A stream that cannot leave its reactor is closed; one for a worker that ended, too.
             if let Ok(stream) = stream {

@@ -52,7 +52,7 @@ pub(crate) struct Record {
 
 impl Exchange {
     pub(crate) fn begin(caller: &Rc<Caller>, method: &Method, id: HeaderValue) -> Self {
-        caller.busy(true);
+        caller.begin();
         Self(Some(Box::new(Record {
             caller: Rc::clone(caller),
             id,
@@ -97,7 +97,7 @@ impl Exchange {
             if let Some(count) = count {
                 record.caller.worker.row.add(count);
             }
-            record.caller.busy(false);
+            record.caller.end();
             access::write(&record, end);
         }
     }

@@ -1,6 +1,7 @@
 //! A request's body on its way upstream: counted against the limit, never kept.
 //!
-//! Does not parse: the upstream does. The outcome is noted beside the body, because the upstream
+//! Does not parse: the upstream does. What stands behind a body stays here: an upstream that adds
+//! it to the head would read a credential that nobody swapped. The outcome is noted beside the body, because the upstream
 //! connection only reports that its body failed, not why.
 
 use std::{
@@ -174,6 +175,10 @@ impl Body for Inbound {
                 Poll::Ready(None)
             }
             Some(Err(_left)) => this.end(Outcome::Broken),
+            Some(Ok(frame)) if frame.is_trailers() => {
+                this.outcome.set(Outcome::Whole);
+                Poll::Ready(None)
+            }
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 let is_last = body.is_end_stream();

@@ -41,15 +41,24 @@ pub struct Ended {
     pub connections: usize,
 }
 
-/// One connection, as others see it.
+/// One connection, or on HTTP/2 one call of it, as others see it.
 pub(crate) struct Line {
     id: u64,
     peer: Peer,
+    of: Of,
     order: AtomicU8,
     ordered: Notify,
     busy: AtomicBool,
     is_gone: AtomicBool,
     gone: Notify,
+}
+
+/// What a line stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Connection,
+    /// One of several calls that share a connection, which has a line of its own.
+    Call,
 }
 
 struct Held {
@@ -122,14 +131,19 @@ impl Live {
 
     /// Connections that are open.
     pub fn connections(&self) -> usize {
-        self.lines.each().map(|map| map.len()).sum()
+        let lines = self.lines();
+        lines
+            .iter()
+            .filter(|line| line.of == Of::Connection)
+            .count()
     }
 
-    /// A new connection's line.
-    pub(crate) fn open(self: &Arc<Self>, peer: Peer) -> Hold {
+    /// A new line.
+    pub(crate) fn open(self: &Arc<Self>, peer: Peer, of: Of) -> Hold {
         let line = Arc::new(Line {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             peer,
+            of,
             order: AtomicU8::new(0),
             ordered: Notify::new(),
             busy: AtomicBool::new(false),
@@ -162,9 +176,10 @@ async fn end(lines: Vec<Arc<Line>>, why: Cut) -> Ended {
     for line in &lines {
         line.closed().await;
     }
+    let connections = lines.iter().filter(|line| line.of == Of::Connection);
     Ended {
         streams: busy,
-        connections: lines.len(),
+        connections: connections.count(),
     }
 }
 
@@ -187,6 +202,10 @@ impl By {
 }
 
 impl Line {
+    pub(crate) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     pub(crate) fn is_ordered(&self) -> Option<Cut> {
         match self.order.load(Ordering::Acquire) {
             0 => None,

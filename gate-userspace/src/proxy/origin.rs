@@ -3,12 +3,15 @@
 //! Threat: a page in a browser on this host reaches a loopback bind, by name rebinding or by plain
 //! fetch, and would speak with whatever credential the browser adds.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::head::Head;
 use crate::{
     fault::{Denied, Fault, Stop},
     settings::{Listen, ListenAt, ListenSources},
+    tls,
 };
 
 /// What one listener answers to.
@@ -18,6 +21,8 @@ pub(crate) struct Door {
     pub(crate) sources: ListenSources,
     /// Users who may name a token's id; empty on everything but a Unix socket.
     delegates: Vec<u32>,
+    /// Where TLS is spoken.
+    pub(crate) tls: Option<Arc<tls::Server>>,
 }
 
 enum Hosts {
@@ -58,6 +63,7 @@ impl Door {
                 ListenAt::Unix(_) => listen.delegates.clone(),
                 ListenAt::Tcp(_) => Vec::new(),
             },
+            tls: listen.tls.clone(),
         }
     }
 

@@ -3,12 +3,15 @@
 //! Never changes: a reload makes another one, and every worker takes it up with its next call. Calls
 //! that run keep the one they began with, and so do the connections they borrowed.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
+
+use tokio::sync::Notify;
 
 use super::{
     Proxy,
+    addresses::Addresses,
     admit::{self, Ask, Permit},
-    backend::Backend,
+    backend::{Backend, Site},
     field::Field,
     present::Presented,
     route::{Matched, Routes},
@@ -17,7 +20,8 @@ use super::{
 use crate::{
     fault::{Denied, Fault},
     grants::Grants,
-    ident::TokenId,
+    ident::{TokenId, UpstreamName},
+    names::Names,
     profile::Sight,
     secret::Digest,
     settings::{CredentialMode, Settings},
@@ -27,6 +31,16 @@ pub(crate) struct Plan {
     pub(crate) routes: Routes,
     backends: Vec<Backend>,
     pub(crate) apollo_internal: Option<Digest>,
+}
+
+/// Where the calls for one upstream go.
+#[derive(Clone, Debug)]
+pub struct Leads {
+    pub name: UpstreamName,
+    pub url: String,
+    /// None for a Unix socket.
+    pub port: Option<u16>,
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A plan and one worker's idle connections to its upstreams.
@@ -39,12 +53,33 @@ pub(crate) struct Setup {
 pub(crate) struct Current(RefCell<Rc<Setup>>);
 
 impl Plan {
-    pub(crate) fn new(settings: &Settings) -> Arc<Self> {
+    /// `wanted` is told when a name's addresses are needed that are not known.
+    pub(crate) fn new(settings: &Settings, names: &Names, wanted: &Arc<Notify>) -> Arc<Self> {
+        let backend = |upstream| Backend::new(upstream, names, wanted);
         Arc::new(Self {
             routes: Routes::new(settings),
-            backends: settings.upstreams.iter().map(Backend::new).collect(),
+            backends: settings.upstreams.iter().map(backend).collect(),
             apollo_internal: settings.apollo_internal,
         })
+    }
+
+    /// Calls go to these addresses from here on.
+    pub(crate) fn moves(&self, names: &Names) {
+        for backend in &self.backends {
+            if let Site::Tcp { host, addresses } = &backend.site {
+                addresses.publish(&names.of(host));
+            }
+        }
+    }
+
+    pub(crate) fn leads(&self) -> Vec<Leads> {
+        let leads = |backend: &Backend| Leads {
+            name: backend.name.clone(),
+            url: backend.url(),
+            port: backend.addresses().map(Addresses::port),
+            addresses: backend.addresses().map_or_else(Vec::new, Addresses::all),
+        };
+        self.backends.iter().map(leads).collect()
     }
 
     /// What the call presents, as its route's profile reads it. What its caller may bring besides,

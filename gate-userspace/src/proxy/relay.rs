@@ -2,8 +2,8 @@
 //!
 //! Does not buffer: a frame is read when the caller's connection wants one. What ends a stream other
 //! than the upstream's own last event becomes an error event in the stream's dialect; a body of any
-//! other kind is broken off, so that no part is taken for the whole. Dropping it closes the upstream
-//! connection.
+//! other kind is broken off, so that no part is taken for the whole. Dropping it cancels what the
+//! upstream still sends.
 
 use std::{
     pin::Pin,
@@ -13,9 +13,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::{
@@ -27,20 +26,19 @@ use super::{
     live::Line,
     respond,
     sse::{Dialect, Scanner},
-    upstream::{Answer, Lease},
+    upstream::{Answer, Lease, Source},
 };
 use crate::fault::Type;
 
 pub(crate) struct Relay {
     /// What of the body was read already.
     read: Bytes,
-    body: Incoming,
-    lease: Option<Lease>,
+    /// Until the end.
+    source: Option<(Source, Lease)>,
     line: Arc<Line>,
     exchange: Exchange,
     stream: Option<Stream>,
     idle: Idle,
-    state: State,
 }
 
 /// An event stream that the gate can read along.
@@ -50,13 +48,6 @@ struct Stream {
     keepalive: Option<Duration>,
     /// When something was last said, by whomever.
     said: Instant,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Flowing,
-    /// Everything was said.
-    Ended,
 }
 
 struct Idle {
@@ -73,7 +64,14 @@ pub(crate) fn stream(
     backend: &Backend,
 ) -> Response<Body> {
     let (mut parts, body) = answer.response.into_parts();
+    // The caller's connection speaks its own.
+    parts.version = Version::default();
+    // Names what comes behind the body; without it HTTP/1 does not pass that on.
+    let trailer = parts.headers.remove(header::TRAILER);
     hop::strip(&mut parts.headers);
+    if let Some(names) = trailer {
+        parts.headers.insert(header::TRAILER, names);
+    }
     respond::mark(&mut parts.headers, respond::UPSTREAM);
     if call.dialect().has_last_event() && is_type(&parts.headers, b"text/html") {
         call.got_web_page();
@@ -97,8 +95,7 @@ pub(crate) fn stream(
     }
     let relay = Relay {
         read: answer.read,
-        body,
-        lease: Some(answer.lease),
+        source: Some((body, answer.lease)),
         line: Arc::clone(line),
         exchange,
         stream,
@@ -107,7 +104,6 @@ pub(crate) fn stream(
             last: now,
             timer: None,
         },
-        state: State::Flowing,
     };
     Response::from_parts(parts, Body::Relay(Box::new(relay)))
 }
@@ -131,9 +127,11 @@ type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;
 
 impl Relay {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
-        if self.state == State::Ended {
+        let Some((source, _)) = &mut self.source else {
             return Poll::Ready(None);
-        }
+        };
+        // Who asks for more has taken what there was.
+        self.exchange.note(|record| record.caller.offered.set(None));
         // First of all: what was revoked says nothing more, whatever is ready.
         if let Some(why) = self.line.is_ordered() {
             return self.last_word(End::Cut(why), why.kind(), respond::cut_message(why));
@@ -142,7 +140,7 @@ impl Relay {
             let read = std::mem::take(&mut self.read);
             return self.pass(Frame::data(read));
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+        let Poll::Ready(frame) = Pin::new(source).poll_frame(cx) else {
             if let Some(sign) = ready!(self.idle.poll(cx, self.stream.as_mut())) {
                 return Poll::Ready(Some(Ok(Frame::data(sign))));
             }
@@ -163,31 +161,46 @@ impl Relay {
                 self.complete();
                 Poll::Ready(None)
             }
-            None => self.last_word(
-                End::UpstreamFailed,
-                Type::UpstreamBroken,
-                "the upstream's stream ended before its last event",
-            ),
+            None => self.cut_short(),
         }
     }
 
+    fn cut_short(&mut self) -> Polled {
+        self.last_word(
+            End::UpstreamFailed,
+            Type::UpstreamBroken,
+            "the upstream's stream ended before its last event",
+        )
+    }
+
     pub(super) fn is_end(&self) -> bool {
-        self.state == State::Ended
+        self.source.is_none()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
         match &self.stream {
             Some(_) => SizeHint::default(),
             None if !self.read.is_empty() => SizeHint::default(),
-            None => self.body.size_hint(),
+            None => {
+                let source = self.source.as_ref();
+                source.map_or(SizeHint::with_exact(0), |(source, _)| source.size_hint())
+            }
         }
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Polled {
+    fn pass(&mut self, mut frame: Frame<Bytes>) -> Polled {
         self.idle.last = Instant::now();
+        if let Some(trailers) = frame.trailers_mut() {
+            if !self.is_whole() {
+                // Nothing can be said behind them.
+                return self.cut_short();
+            }
+            hop::strip(trailers);
+        }
         if let Some(data) = frame.data_ref() {
-            let length = data.len() as u64;
+            let (length, now) = (data.len() as u64, self.idle.last);
             self.exchange.note(|record| {
+                record.caller.offered.set(Some(now));
                 record.bytes += length;
                 record.caller.worker.row.pass(length);
             });
@@ -197,7 +210,8 @@ impl Relay {
             }
         }
         // A body of known length is not asked again after its last byte.
-        if self.stream.is_none() && self.body.is_end_stream() {
+        let is_last = |(source, _): &(Source, Lease)| source.is_end_stream();
+        if self.stream.is_none() && self.source.as_ref().is_some_and(is_last) {
             self.complete();
         }
         Poll::Ready(Some(Ok(frame)))
@@ -210,8 +224,7 @@ impl Relay {
     }
 
     fn complete(&mut self) {
-        self.state = State::Ended;
-        if let Some(lease) = self.lease.take() {
+        if let Some((_, lease)) = self.source.take() {
             lease.done();
         }
         self.exchange.end(End::Complete);
@@ -219,8 +232,7 @@ impl Relay {
 
     /// Ends the stream with an error event, or breaks off what cannot hold one.
     fn last_word(&mut self, end: End, kind: Type, message: &str) -> Polled {
-        self.state = State::Ended;
-        self.lease = None;
+        self.source = None;
         self.exchange.end(end);
         let Some(stream) = &self.stream else {
             return Poll::Ready(Some(Err(Aborted)));

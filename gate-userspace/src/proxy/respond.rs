@@ -149,8 +149,8 @@ fn message(stop: &Stop) -> Cow<'static, str> {
             | Denied::OutOfScope
             | Denied::WrongSource => "unauthorized".into(),
         },
-        Stop::Fault(Fault::Connect(cause)) => {
-            format!("the upstream cannot be reached: {}", cause.kind()).into()
+        Stop::Fault(Fault::Connect { cause, .. }) => {
+            format!("the upstream cannot be reached: {}", cause.cause()).into()
         }
         Stop::Fault(fault) => fault.to_string().into(),
         Stop::Cut(why) => cut_message(*why).into(),
@@ -163,7 +163,7 @@ fn details(stop: &Stop) -> Option<serde_json::Value> {
         return Some(detail("retry_after", seconds));
     }
     match stop {
-        Stop::Fault(Fault::Connect(cause)) => Some(detail("cause", cause.kind().to_string())),
+        Stop::Fault(Fault::Connect { cause, .. }) => Some(detail("cause", cause.cause())),
         Stop::Denied(_) | Stop::Fault(_) | Stop::Cut(_) => None,
     }
 }
@@ -179,15 +179,25 @@ fn retry_after(stop: &Stop) -> Option<u32> {
     }
 }
 
+fn hint(fault: &Fault) -> Option<&'static str> {
+    let Fault::Connect { cause, .. } = fault else {
+        return None;
+    };
+    cause.hint()
+}
+
 fn tell(stop: &Stop) {
     match stop {
         Stop::Denied(denied) => debug!(reason = %denied, "refused"),
         Stop::Cut(why) => debug!(reason = why.as_str(), "ended"),
         Stop::Fault(fault) => {
             let cause = std::error::Error::source(fault).map(tracing::field::display);
+            let hint = hint(fault);
             match fault.blame() {
                 Blame::Client => debug!(reason = %fault, cause, "request refused"),
-                Blame::Upstream => warn!(reason = %fault, cause, "upstream failed"),
+                Blame::Upstream => {
+                    warn!(reason = %fault, cause, hint, "upstream failed");
+                }
                 Blame::Gate => warn!(reason = %fault, cause, "request not served"),
             }
         }

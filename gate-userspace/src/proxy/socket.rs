@@ -19,6 +19,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::sleep,
 };
+use tokio_rustls::server::TlsStream;
 
 /// How long a connection may lie idle between two calls.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -26,6 +27,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// Boxed: it is some hundred bytes larger than the others.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// How the calls of a connection come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turns {
+    /// HTTP/1: between two calls, what is read is the head of the next.
+    OneByOne,
+    /// HTTP/2: what is read may be anything.
+    Together,
 }
 
 /// What hyper reads and writes; we keep the other end of the `Rc`.
@@ -40,7 +52,9 @@ pub(super) struct Pace {
     /// Of the head that is being read, or of the wait for the next one.
     since: Cell<Instant>,
     is_reading: Cell<bool>,
-    is_busy: Cell<bool>,
+    /// Calls that run.
+    calls: Cell<usize>,
+    turns: Turns,
     /// Since when the caller does not take what we write.
     stuck: Cell<Option<Instant>>,
     saw_end: Cell<bool>,
@@ -65,13 +79,14 @@ pub(super) enum Ending {
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: Stream, turns: Turns) -> Self {
         Self {
             stream: Rc::new(RefCell::new(stream)),
             pace: Rc::new(Pace {
                 since: Cell::new(Instant::now()),
                 is_reading: Cell::new(false),
-                is_busy: Cell::new(false),
+                calls: Cell::new(0),
+                turns,
                 stuck: Cell::new(None),
                 saw_end: Cell::new(false),
                 is_first: Cell::new(true),
@@ -83,7 +98,7 @@ impl Socket {
     /// Whose process is at the other end, where the system says so.
     pub(super) fn uid(&self) -> Option<u32> {
         match &*self.stream.borrow() {
-            Stream::Tcp(_) => None,
+            Stream::Tcp(_) | Stream::Tls(_) => None,
             Stream::Unix(stream) => stream.peer_cred().ok().map(|peer| peer.uid()),
         }
     }
@@ -110,21 +125,36 @@ impl Socket {
         if self.pace.saw_end.get() {
             return;
         }
-        if let Stream::Tcp(stream) = &*self.stream.borrow() {
-            // What cannot be reset is closed.
-            let _best_effort = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
+        let stream = self.stream.borrow();
+        let tcp = match &*stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Unix(_) => return,
+        };
+        // What cannot be reset is closed.
+        let _best_effort = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
     }
 }
 
 impl Pace {
-    pub(super) fn busy(&self, busy: bool) {
-        self.is_busy.set(busy);
+    /// A call begins.
+    pub(super) fn begin(&self) {
+        self.calls.set(self.calls.get() + 1);
         self.is_reading.set(false);
-        if !busy {
+    }
+
+    /// A call that began has ended.
+    pub(super) fn end(&self) {
+        self.calls.set(self.calls.get().saturating_sub(1));
+        if !self.is_busy() {
+            self.is_reading.set(false);
             self.is_first.set(false);
             self.since.set(Instant::now());
         }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.calls.get() > 0
     }
 
     /// What hyper wanted to say itself, if it did. What is written from here on is ours.
@@ -136,7 +166,7 @@ impl Pace {
     /// hyper reads a head only after everything was flushed: what it writes then is its own.
     fn is_hypers_own(&self, bytes: &[u8]) -> bool {
         let status = match bytes.get(..12) {
-            _ if self.is_busy.get() || !self.is_reading.get() => return false,
+            _ if self.is_busy() || !self.is_reading.get() => return false,
             Some(b"HTTP/1.1 400" | b"HTTP/1.0 400") => Status::Bad,
             Some(b"HTTP/1.1 431" | b"HTTP/1.1 414" | b"HTTP/1.0 431" | b"HTTP/1.0 414") => {
                 Status::TooLarge
@@ -153,7 +183,7 @@ impl Pace {
             let now = Instant::now();
             let (until, ending) = match self.stuck.get() {
                 Some(stuck) => (stuck + write_timeout, Ending::Reset),
-                None if self.is_busy.get() => (now + head_timeout, Ending::Orderly),
+                None if self.is_busy() => (now + head_timeout, Ending::Orderly),
                 None if self.is_reading.get() || self.is_first.get() => {
                     (self.since.get() + head_timeout, Ending::Reset)
                 }
@@ -168,7 +198,8 @@ impl Pace {
     }
 
     fn read(&self) {
-        if !self.is_busy.get() && !self.is_reading.replace(true) {
+        let is_head = self.turns == Turns::OneByOne && !self.is_busy();
+        if is_head && !self.is_reading.replace(true) {
             self.since.set(Instant::now());
         }
     }
@@ -184,6 +215,7 @@ impl AsyncRead for Socket {
         let polled = match &mut *self.stream.borrow_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
         };
         match &polled {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => self.pace.read(),
@@ -216,6 +248,7 @@ impl AsyncWrite for Socket {
         let polled = match &mut *self.stream.borrow_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
         };
         let stuck = &self.pace.stuck;
         match &polled {
@@ -234,6 +267,7 @@ impl AsyncWrite for Socket {
         match &mut *self.stream.borrow_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
@@ -245,6 +279,7 @@ impl AsyncWrite for Socket {
         match &mut *self.stream.borrow_mut() {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::{
 pub(crate) struct Outbound {
     request: Request<Inbound>,
     auth: Auth,
+    upgrades: bool,
 }
 
 /// Whose credential the upstream sees.
@@ -52,6 +53,8 @@ pub(crate) struct Way<'a> {
     pub(crate) keyring: &'a Keyring,
     /// The peer's address as a header value.
     pub(crate) forwarded_for: &'a HeaderValue,
+    /// `http` or `https`, as the caller spoke.
+    pub(crate) scheme: &'static str,
     pub(crate) request_id: HeaderValue,
     /// Whether the caller wants a WebSocket.
     pub(crate) upgrades: bool,
@@ -88,14 +91,18 @@ pub(crate) fn credential(
     {
         headers.insert(name, key);
     }
-    forwarded(&mut headers, way);
+    forwarded(&mut headers, &uri, way);
     if way.upgrades {
         upgrade::ask(&mut headers);
     }
     *request.method_mut() = method;
     *request.uri_mut() = target(&uri, query.as_deref(), way)?;
     *request.headers_mut() = headers;
-    Ok(Outbound { request, auth })
+    Ok(Outbound {
+        request,
+        auth,
+        upgrades: way.upgrades,
+    })
 }
 
 /// Takes the caller's credential off the head, and finds the key that comes in its place.
@@ -181,6 +188,11 @@ impl Auth {
 impl Outbound {
     pub(crate) fn auth(&self) -> Auth {
         self.auth
+    }
+
+    /// Whether it asks for a WebSocket.
+    pub(super) fn upgrades(&self) -> bool {
+        self.upgrades
     }
 
     pub(super) fn into_request(self) -> Request<Inbound> {
@@ -284,8 +296,11 @@ fn is_ours(value: &HeaderValue, presented: &Presented) -> bool {
 }
 
 /// Says who called; what a caller said about that is gone already.
-fn forwarded(headers: &mut HeaderMap, way: &Way<'_>) {
-    if let Some(host) = headers.insert(header::HOST, way.backend.host_header.clone()) {
+fn forwarded(headers: &mut HeaderMap, uri: &Uri, way: &Way<'_>) {
+    // HTTP/2 says it in the target.
+    let target = || HeaderValue::from_str(uri.authority()?.as_str()).ok();
+    let host = headers.insert(header::HOST, way.backend.host_header.clone());
+    if let Some(host) = host.or_else(target) {
         headers.insert(HeaderName::from_static("x-forwarded-host"), host);
     }
     headers.insert(
@@ -295,7 +310,7 @@ fn forwarded(headers: &mut HeaderMap, way: &Way<'_>) {
     headers.insert(REQUEST_ID, way.request_id.clone());
     headers.insert(
         HeaderName::from_static("x-forwarded-proto"),
-        HeaderValue::from_static("http"),
+        HeaderValue::from_static(way.scheme),
     );
 }
 

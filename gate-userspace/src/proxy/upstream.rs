@@ -1,113 +1,39 @@
 //! Sends a swapped request and waits for the head of the answer.
 //!
-//! Each worker has its own idle connections, so no lock is shared. A connection goes back only when
-//! both bodies were whole; dropping an unfinished exchange closes its connection at once, which is
-//! how a caller's leaving cancels the upstream. Nothing is sent twice: a request is tried on another
-//! connection only if hyper hands it back unsent.
+//! Dropping an unfinished exchange cancels it at once, which is how a caller's leaving reaches the
+//! upstream: an HTTP/1 connection closes, an HTTP/2 stream is reset and its siblings go on. Nothing
+//! is sent twice: a request is tried on another connection only if hyper hands it back unsent.
 
-use std::{
-    cell::{Cell, RefCell},
-    future::Future,
-    io,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+mod dial;
+mod idle;
+mod pool;
+mod shared;
+mod source;
+mod wire;
+
+use std::io;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
+use http::{Request, Response, Uri, header, uri};
+use hyper::{body::Incoming, client::conn::TrySendError};
+use tokio::time::timeout;
+
+pub(crate) use pool::{Lease, Pool};
+pub(crate) use source::Source;
+
+use self::{
+    dial::Wanted,
+    pool::{Age, Held},
 };
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::AbortHandle, time::timeout};
-
-use super::{
-    backend::Backend,
-    inbound::{Inbound, Outcome},
-    swap::Outbound,
-};
-use crate::fault::Fault;
-
-/// Servers commonly close idle connections after 5 s and more; a reused one must not be that old.
-const IDLE: Duration = Duration::from_secs(4);
-
-/// How long a connection that was given back may take to finish what it did.
-const READY: Duration = Duration::from_millis(100);
-
-/// Idle connections that one worker keeps per upstream.
-const KEPT: usize = 512;
-
-/// One worker's idle connections, by upstream.
-pub(crate) struct Pool(Vec<RefCell<Vec<Idle>>>);
-
-struct Idle {
-    sender: SendRequest<Inbound>,
-    task: AbortHandle,
-    since: Instant,
-}
+use super::{backend::Backend, inbound::Inbound, swap::Outbound};
+use crate::fault::{Broken, Fault};
 
 /// The head of an answer, and the connection its body comes from.
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<Source>,
     /// What of the body was read already.
     pub(crate) read: Bytes,
     pub(crate) lease: Lease,
-}
-
-/// A connection in use. Dropped before [`Self::done`], it is closed.
-pub(crate) struct Lease {
-    connection: Option<Idle>,
-    upstream: usize,
-    pool: Rc<Pool>,
-    outcome: Rc<Cell<Outcome>>,
-}
-
-impl Pool {
-    pub(crate) fn new(upstreams: usize) -> Rc<Self> {
-        Rc::new(Self((0..upstreams).map(|_| RefCell::default()).collect()))
-    }
-
-    fn take(&self, upstream: usize) -> Option<Idle> {
-        let mut idle = self.0.get(upstream)?.borrow_mut();
-        loop {
-            let last = idle.pop()?;
-            if last.since.elapsed() > IDLE {
-                // The rest is older still.
-                idle.drain(..).for_each(Idle::close);
-                last.close();
-                return None;
-            }
-            if !last.sender.is_closed() {
-                return Some(last);
-            }
-        }
-    }
-
-    /// An idle connection that takes a request. One that was just given back does so as soon as its
-    /// task ran once more; one that does not is held by an upstream that has stopped to read.
-    async fn ready(&self, upstream: usize) -> Option<Idle> {
-        loop {
-            let mut idle = self.take(upstream)?;
-            if let Ok(Ok(())) = timeout(READY, idle.sender.ready()).await {
-                return Some(idle);
-            }
-            idle.close();
-        }
-    }
-
-    fn put(&self, upstream: usize, connection: Idle) {
-        match self.0.get(upstream).map(RefCell::borrow_mut) {
-            Some(mut idle) if idle.len() < KEPT => idle.push(connection),
-            Some(_) | None => connection.close(),
-        }
-    }
-}
-
-impl Idle {
-    fn close(self) {
-        self.task.abort();
-    }
 }
 
 /// Only an [`Outbound`] can be sent: a request with a swapped credential.
@@ -115,36 +41,43 @@ pub(crate) async fn send(
     outbound: Outbound,
     backend: &Backend,
     upstream: usize,
-    pool: &Rc<Pool>,
+    pool: &std::rc::Rc<Pool>,
 ) -> Result<Answer, Fault> {
+    let wanted = if outbound.upgrades() {
+        Wanted::OnlyOne
+    } else {
+        Wanted::Any
+    };
+    let unreachable = |cause| Fault::Connect {
+        upstream: backend.name.clone(),
+        cause,
+    };
     let mut request = outbound.into_request();
     let outcome = request.body().outcome();
     loop {
-        let (connection, is_fresh) = match pool.ready(upstream).await {
-            Some(idle) => (idle, false),
-            None => (connect(backend).await?, true),
-        };
-        let mut lease = Lease {
-            connection: Some(connection),
-            upstream,
-            pool: Rc::clone(pool),
-            outcome: Rc::clone(&outcome),
-        };
-        match exchange(request, &mut lease, backend.head_timeout).await {
+        let leased = pool.lease(upstream, backend, wanted, &outcome).await;
+        let (mut lease, age) = leased.map_err(unreachable)?;
+        match exchange(request, &mut lease, backend).await {
             Ok(response) => {
                 return Ok(Answer {
-                    response,
+                    response: Source::of(response),
                     read: Bytes::new(),
                     lease,
                 });
             }
-            Err(Failed::Unsent(back)) if !is_fresh => request = *back,
+            Err(Failed::Unsent(back)) if age == Age::Used => {
+                if let Held::Two(stream) = &lease.held {
+                    stream.leaves();
+                }
+                request = *back;
+            }
             Err(Failed::Unsent(_)) => {
-                return Err(Fault::Connect(io::ErrorKind::ConnectionAborted.into()));
+                return Err(unreachable(io::ErrorKind::ConnectionAborted.into()));
             }
             Err(Failed::Late) => return Err(Fault::UpstreamTimeout),
             Err(Failed::Broken(why)) => {
-                return Err(outcome.get().fault().unwrap_or(Fault::UpstreamBroken(why)));
+                let fault = outcome.get().fault();
+                return Err(fault.unwrap_or(Fault::UpstreamBroken(Broken::Http(why))));
             }
         }
     }
@@ -156,68 +89,57 @@ enum Failed {
     Broken(hyper::Error),
 }
 
-fn exchange(
-    request: Request<Inbound>,
+async fn exchange(
+    mut request: Request<Inbound>,
     lease: &mut Lease,
-    patience: Duration,
-) -> impl Future<Output = Result<Response<Incoming>, Failed>> + use<> {
-    let sent = lease
-        .connection
-        .as_mut()
-        .map(|connection| connection.sender.try_send_request(request));
-    async move {
-        let sent = sent.expect("a lease has its connection until it is done");
-        match timeout(patience, sent).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(mut why)) => Err(match why.take_message() {
-                Some(request) => Failed::Unsent(Box::new(request)),
-                None => Failed::Broken(why.into_error()),
-            }),
-            Err(_late) => Err(Failed::Late),
+    backend: &Backend,
+) -> Result<Response<Incoming>, Failed> {
+    let answered = match &mut lease.held {
+        Held::One(connection) => {
+            at_its_host(&mut request, backend);
+            let connection = connection.as_mut();
+            let connection = connection.expect("a lease has its connection until it is done");
+            let sent = connection.sender.try_send_request(request);
+            timeout(backend.head_timeout, sent).await
         }
+        Held::Two(stream) => {
+            at_its_authority(&mut request, backend);
+            let sent = stream.sender().try_send_request(request);
+            timeout(backend.head_timeout, sent).await
+        }
+    };
+    match answered {
+        Ok(answered) => answered.map_err(unsent),
+        Err(_late) => Err(Failed::Late),
     }
 }
 
-async fn connect(backend: &Backend) -> Result<Idle, Fault> {
-    let address = (backend.host.as_str(), backend.port);
-    let stream = timeout(backend.connect_timeout, TcpStream::connect(address))
-        .await
-        .map_err(|_late| Fault::Connect(io::ErrorKind::TimedOut.into()))?
-        .map_err(Fault::Connect)?;
-    // Best effort: without it small writes wait, nothing breaks.
-    let _best_effort = stream.set_nodelay(true);
-    let (sender, connection) = http1::Builder::new()
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(Fault::UpstreamBroken)?;
-    let task = tokio::task::spawn_local(async move {
-        // Its error reaches the caller through the request or the body.
-        let _told_elsewhere = connection.with_upgrades().await;
-    });
-    Ok(Idle {
-        sender,
-        task: task.abort_handle(),
-        since: Instant::now(),
-    })
-}
-
-impl Lease {
-    /// The answer was read to its end: the connection may serve again, if the request was too.
-    pub(crate) fn done(mut self) {
-        if self.outcome.get() == Outcome::Whole
-            && let Some(mut connection) = self.connection.take()
-        {
-            connection.since = Instant::now();
-            self.pool.put(self.upstream, connection);
-        }
+fn unsent(mut why: TrySendError<Request<Inbound>>) -> Failed {
+    match why.take_message() {
+        Some(request) => Failed::Unsent(Box::new(request)),
+        None => Failed::Broken(why.into_error()),
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.close();
-        }
+/// HTTP/1 names the host in a header. Already so, unless another connection was tried before.
+fn at_its_host(request: &mut Request<Inbound>, backend: &Backend) {
+    if request.uri().scheme().is_some() {
+        let target = request.uri().path_and_query().cloned();
+        *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
+        let host = backend.host_header.clone();
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+/// HTTP/2 names it in the target.
+fn at_its_authority(request: &mut Request<Inbound>, backend: &Backend) {
+    request.headers_mut().remove(header::HOST);
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(backend.scheme.clone());
+    parts.authority = Some(backend.authority.clone());
+    parts.path_and_query = request.uri().path_and_query().cloned();
+    if let Ok(target) = Uri::from_parts(parts) {
+        *request.uri_mut() = target;
     }
 }
 

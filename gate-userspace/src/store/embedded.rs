@@ -6,6 +6,7 @@
 
 mod read;
 mod write;
+mod uses;
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -29,7 +30,10 @@ use crate::{
 };
 
 /// In order; `user_version` counts how many have run.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.embedded.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("schema/1.embedded.sql"),
+    include_str!("schema/2.embedded.sql"),
+];
 
 type Job = Box<dyn FnOnce(&mut Db) + Send>;
 

@@ -9,6 +9,7 @@ mod listen;
 mod migrate;
 mod read;
 mod write;
+mod uses;
 
 use std::{
     sync::{

@@ -86,3 +86,13 @@ pub(super) const AUDIT: &str = "SELECT revision, seq, at, host, actor, kind, sub
 pub(super) const FORGET_CHANGES: &str = "DELETE FROM gate_changes WHERE at < $1";
 pub(super) const FORGET_ROLLOUTS: &str = "DELETE FROM gate_rollouts WHERE ended < $1";
 pub(super) const FORGET_CLIENTS: &str = "DELETE FROM gate_clients WHERE ended < $1";
+
+pub(super) const USES: &str = "SELECT token, used FROM gate_uses";
+
+/// Another host may know of a later use.
+pub(super) const NOTE_USE: &str = "INSERT INTO gate_uses (token, used) VALUES ($1, $2) \
+     ON CONFLICT (token) DO UPDATE SET used = EXCLUDED.used WHERE EXCLUDED.used > gate_uses.used";
+
+/// A token that has ended is not asked for again.
+pub(super) const FORGET_USES: &str = "DELETE FROM gate_uses WHERE used < $1 \
+     AND NOT EXISTS (SELECT 1 FROM gate_tokens WHERE gate_tokens.id = gate_uses.token)";

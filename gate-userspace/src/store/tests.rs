@@ -54,6 +54,7 @@ for_each_store!(
     the_audit_trail_says_who_and_what,
     panic_is_remembered,
     no_secret_is_written,
+    the_latest_use_of_a_token_stands_until_the_token_is_forgotten,
 );
 
 async fn what_was_written_is_read_back(place: Place) {
@@ -70,6 +71,26 @@ async fn what_was_written_is_read_back(place: Place) {
     let snapshot = store.snapshot().await.unwrap();
     assert_eq!(shown(&snapshot.clients), shown(&[client]));
     assert_eq!(shown(&snapshot.rollouts), shown(&[rollout]));
+}
+
+async fn the_latest_use_of_a_token_stands_until_the_token_is_forgotten(place: Place) {
+    let store = place.open().await;
+    let client = client(&store, "trainer").await;
+    put(&store, vec![add(&client)]).await.unwrap();
+    let (live, ended) = (client.tokens[0].id, TokenId(77));
+    let before = store.snapshot().await.unwrap().revision;
+    let first = vec![(live, Stamp(5000)), (ended, Stamp(6000))];
+    store.note_uses(first).await.unwrap();
+    // Another host is late with an earlier one.
+    store.note_uses(vec![(live, Stamp(4000))]).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    let mut uses = store.uses().await.unwrap();
+    uses.sort_by_key(|(_, at)| *at);
+    assert_eq!(uses, [(live, Stamp(5000)), (ended, Stamp(6000))]);
+    assert_eq!(store.snapshot().await.unwrap().revision, before);
+    store.forget(Stamp(i64::MAX)).await.unwrap();
+    assert_eq!(store.uses().await.unwrap(), [(live, Stamp(5000))]);
 }
 
 async fn the_revision_grows_by_one_with_every_commit(place: Place) {

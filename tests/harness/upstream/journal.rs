@@ -22,7 +22,8 @@ pub struct Seen {
     pub method: String,
     /// Path and query as they came.
     pub target: String,
-    /// In order, repeated ones repeated.
+    pub version: http::Version,
+    /// In order, repeated ones repeated; behind them what stood behind the body.
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Bytes,
     pub at: Instant,
@@ -54,6 +55,7 @@ struct Pages {
     /// Bytes received, per connection.
     raw: Vec<Vec<u8>>,
     closed: usize,
+    resumed: usize,
 }
 
 impl Default for Journal {
@@ -78,6 +80,11 @@ impl Journal {
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
         self.pages().raw.len()
+    }
+
+    /// TLS connections that went on with the session of an earlier one.
+    pub fn resumed(&self) -> usize {
+        self.pages().resumed
     }
 
     /// Connections that are over.
@@ -117,6 +124,10 @@ impl Journal {
         if let Some(raw) = self.pages().raw.get_mut(connection) {
             raw.extend_from_slice(bytes);
         }
+    }
+
+    pub(super) fn greeted(&self, is_resumed: bool) {
+        self.pages().resumed += usize::from(is_resumed);
     }
 
     pub(super) fn disconnected(&self) {

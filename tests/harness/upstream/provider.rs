@@ -17,6 +17,9 @@ const FLAKY: &str = "flaky";
 /// A model that sends a head and then nothing.
 const SILENT: &str = "silent";
 
+/// A model whose streams are as long as its whole answers, however much the caller allows.
+const BRIEF: &str = "brief";
+
 /// Tokens of a whole (unstreamed) answer.
 const WHOLE: usize = 4;
 
@@ -70,7 +73,11 @@ impl Provider {
 
     fn stream(self, dialect: Dialect, asked: &Value) -> Reply {
         let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
-        let limit = limits.iter().find_map(|name| asked[*name].as_u64());
+        let limit = if asked["model"] == BRIEF {
+            Some(WHOLE as u64)
+        } else {
+            limits.iter().find_map(|name| asked[*name].as_u64())
+        };
         let (mut sent, mut over) = (0, false);
         Reply::paced(self.pace, move || {
             if over {
@@ -83,7 +90,7 @@ impl Provider {
             };
             over = limit == Some(sent);
             let rest = if over {
-                dialect.closing()
+                dialect.closing(sent)
             } else {
                 dialect.token(sent)
             };
@@ -152,10 +159,7 @@ impl Dialect {
             Self::Responses => json!({
                 "id": "resp_1", "object": "response", "created_at": 1, "model": model,
                 "status": "completed",
-                "output": [{
-                    "id": "msg_1", "type": "message", "role": "assistant", "status": "completed",
-                    "content": [{"type": "output_text", "text": text, "annotations": []}],
-                }],
+                "output": [output_message("completed", Some(&text))],
             }),
             Self::Messages => json!({
                 "id": "msg_1", "type": "message", "role": "assistant", "model": model,
@@ -169,10 +173,17 @@ impl Dialect {
     fn opening(self) -> String {
         match self {
             Self::Chat => chat_chunk(&json!({"role": "assistant", "content": ""}), &Value::Null),
-            Self::Responses => named(&json!({
-                "type": "response.created",
-                "response": {"id": "resp_1", "object": "response", "status": "in_progress", "output": []},
-            })),
+            Self::Responses => [
+                json!({"type": "response.created", "response": {
+                    "id": "resp_1", "object": "response", "status": "in_progress", "output": []}}),
+                json!({"type": "response.output_item.added", "output_index": 0,
+                    "item": output_message("in_progress", None)}),
+                json!({"type": "response.content_part.added", "item_id": "msg_1", "output_index": 0,
+                    "content_index": 0, "part": output_text("")}),
+            ]
+            .iter()
+            .map(named)
+            .collect(),
             Self::Messages => [
                 json!({"type": "message_start", "message": {
                     "id": "msg_1", "type": "message", "role": "assistant", "model": "scripted",
@@ -203,13 +214,25 @@ impl Dialect {
         }
     }
 
-    fn closing(self) -> String {
+    /// What ends a stream of `tokens` words.
+    fn closing(self, tokens: u64) -> String {
         match self {
             Self::Chat => chat_chunk(&json!({}), &json!("stop")) + "data: [DONE]\n\n",
-            Self::Responses => named(&json!({
-                "type": "response.completed",
-                "response": {"id": "resp_1", "object": "response", "status": "completed", "output": []},
-            })),
+            Self::Responses => {
+                let said: String = (0..tokens).map(word).collect();
+                let item = output_message("completed", Some(&said));
+                let usage = json!({"input_tokens": 1, "output_tokens": tokens,
+                    "total_tokens": tokens + 1});
+                [
+                    json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+                    json!({"type": "response.completed", "response": {
+                        "id": "resp_1", "object": "response", "status": "completed",
+                        "output": [item], "usage": usage}}),
+                ]
+                .iter()
+                .map(named)
+                .collect()
+            }
             Self::Messages => [
                 json!({"type": "content_block_stop", "index": 0}),
                 json!({"type": "message_delta", "delta": {"stop_reason": "end_turn",
@@ -221,6 +244,17 @@ impl Dialect {
             .collect(),
         }
     }
+}
+
+/// The one item of a response, with what it says so far.
+fn output_message(status: &str, said: Option<&str>) -> Value {
+    let content: Vec<_> = said.map(output_text).into_iter().collect();
+    json!({"id": "msg_1", "type": "message", "role": "assistant", "status": status,
+        "content": content})
+}
+
+fn output_text(text: &str) -> Value {
+    json!({"type": "output_text", "text": text, "annotations": []})
 }
 
 fn word(number: u64) -> String {

@@ -24,8 +24,10 @@ pub struct Reply {
 
 pub enum Step {
     Send(Bytes),
-    /// Ends the connection in the middle of the answer.
+    /// Ends the connection in the middle of the answer; over HTTP/2 the stream, as failed.
     Break,
+    /// Resets an HTTP/2 stream as one that is not wanted any more.
+    TakeBack,
 }
 
 /// Feeds a body step by step; dropping it ends the body cleanly.
@@ -52,11 +54,13 @@ impl Reply {
 
     /// A 200 event stream that sends what the test says, when it says so.
     pub fn events() -> (Steps, Self) {
+        Self::told("text/event-stream")
+    }
+
+    /// The same with another type of content.
+    pub fn told(kind: &str) -> (Steps, Self) {
         let (steps, told) = mpsc::unbounded_channel();
-        (
-            Steps(steps),
-            Self::new(200, "text/event-stream", Content::Told(told)),
-        )
+        (Steps(steps), Self::new(200, kind, Content::Told(told)))
     }
 
     /// A 200 event stream that asks `next` for a step every `period`, the first one at once.
@@ -100,6 +104,10 @@ impl Steps {
     pub fn cut(self) {
         let _caller_left = self.0.send(Step::Break);
     }
+
+    pub fn take_back(self) {
+        let _caller_left = self.0.send(Step::TakeBack);
+    }
 }
 
 /// A body on its way out. Dropped before its end, it records that the caller left.
@@ -121,8 +129,12 @@ enum Flow {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("broken by the script")]
-pub(super) struct BrokenByScript;
+pub(super) enum BrokenByScript {
+    #[error("broken by the script")]
+    Cut,
+    #[error("taken back by the script")]
+    TakenBack(#[source] h2::Error),
+}
 
 impl Outgoing {
     pub(super) fn new(content: Content, ending: Ending) -> Self {
@@ -171,7 +183,11 @@ impl Body for Outgoing {
             Some(Step::Send(bytes)) => Some(Ok(Frame::data(bytes))),
             Some(Step::Break) => {
                 self.ending.record(Fate::Broken);
-                Some(Err(BrokenByScript))
+                Some(Err(BrokenByScript::Cut))
+            }
+            Some(Step::TakeBack) => {
+                self.ending.record(Fate::Broken);
+                Some(Err(BrokenByScript::TakenBack(h2::Reason::CANCEL.into())))
             }
             None => {
                 self.ending.record(Fate::Finished);

@@ -1,12 +1,11 @@
 //! The provider's loop: accept, read a request whole, ask the script, send its reply.
 //!
-//! Does not limit anything. Every byte read is copied into the journal below HTTP, where no
-//! parser has normalised it yet.
+//! Does not limit anything. Every byte read is copied into the journal below HTTP and above TLS,
+//! where no parser has normalised it yet.
 
 use std::cell::RefCell;
 use std::io;
-use std::net::TcpListener;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -17,35 +16,59 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use super::journal::{Fate, Journal, Seen};
 use super::reply::{Ending, Outgoing, Reply};
+use super::wire::{Listener, Stream, Version, Wire};
 
 /// A connection whose incoming bytes are also written down.
 struct Tapped {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     journal: Journal,
     connection: usize,
 }
 
+/// What all connections share.
+struct Shared<S> {
+    script: RefCell<S>,
+    journal: Journal,
+    wire: Wire,
+    retire: watch::Receiver<usize>,
+}
+
+/// Spawns on the one thread of the provider.
+#[derive(Clone, Copy)]
+struct Here;
+
 pub(super) async fn until(
     stopped: oneshot::Receiver<()>,
-    listener: TcpListener,
+    listener: Listener,
     script: impl FnMut(&Seen) -> Reply + 'static,
-    journal: &Journal,
+    journal: Journal,
+    wire: Wire,
+    retire: watch::Receiver<usize>,
 ) {
-    let listener = tokio::net::TcpListener::from_std(listener).expect("it was made non-blocking");
-    let script = Rc::new(RefCell::new(script));
+    let shared = Rc::new(Shared {
+        script: RefCell::new(script),
+        journal,
+        wire,
+        retire,
+    });
     let local = LocalSet::new();
     let accept = local.run_until(async {
+        let listener = listener.open().expect("it was made non-blocking");
         let mut connections = JoinSet::new();
-        while let Ok((stream, _peer)) = listener.accept().await {
-            let _too_late = stream.set_nodelay(true);
-            let (journal, script) = (journal.clone(), Rc::clone(&script));
-            connections.spawn_local(async move { converse(stream, &script, &journal).await });
+        while let Ok(stream) = listener.accept().await {
+            let shared = Rc::clone(&shared);
+            connections.spawn_local(async move {
+                // Somebody who does not believe the certificate has made no connection.
+                if let Ok((stream, version, is_resumed)) = shared.wire.greet(stream).await {
+                    shared.journal.greeted(is_resumed);
+                    converse(stream, version, &shared).await;
+                }
+            });
             while connections.try_join_next().is_some() {}
         }
     });
@@ -55,41 +78,62 @@ pub(super) async fn until(
     }
 }
 
-async fn converse(
-    stream: TcpStream,
-    script: &RefCell<impl FnMut(&Seen) -> Reply>,
-    journal: &Journal,
-) {
-    let connection = journal.connected();
-    let tapped = Tapped {
+async fn converse<S>(stream: Box<dyn Stream>, version: Version, shared: &Rc<Shared<S>>)
+where
+    S: FnMut(&Seen) -> Reply + 'static,
+{
+    let connection = shared.journal.connected();
+    let tapped = TokioIo::new(Tapped {
         stream,
-        journal: journal.clone(),
+        journal: shared.journal.clone(),
         connection,
-    };
-    let answer = |request| async move {
-        let seen = read(request, connection, journal).await?;
-        let ending = Ending {
-            journal: journal.clone(),
-            number: seen.number,
-        };
-        let reply = script.borrow_mut()(&seen);
-        if let Some(hold) = reply.hold {
-            let _released_or_dropped = hold.await;
-        }
-        let mut response = Response::builder().status(reply.status);
-        for (name, value) in reply.headers {
-            response = response.header(name, value);
-        }
-        let response = response.body(Outgoing::new(reply.content, ending));
-        Ok::<_, hyper::Error>(response.expect("the script's head is well formed"))
-    };
-    let mut http = hyper::server::conn::http1::Builder::new();
+    });
+    let answer = service_fn(|request| answer(request, connection, Rc::clone(shared)));
+    let mut retire = shared.retire.clone();
+    retire.mark_unchanged();
     // An unclean end is in the journal already.
-    let _ended = http
-        .keep_alive(true)
-        .serve_connection(TokioIo::new(tapped), service_fn(answer))
-        .await;
-    journal.disconnected();
+    match version {
+        Version::One => {
+            let _ended = hyper::server::conn::http1::Builder::new()
+                .keep_alive(true)
+                .serve_connection(tapped, answer)
+                .await;
+        }
+        Version::Two => {
+            let mut http = hyper::server::conn::http2::Builder::new(Here);
+            http.max_concurrent_streams(shared.wire.streams);
+            let mut connection = pin!(http.serve_connection(tapped, answer));
+            loop {
+                tokio::select! {
+                    _ended = connection.as_mut() => break,
+                    Ok(()) = retire.changed() => connection.as_mut().graceful_shutdown(),
+                }
+            }
+        }
+    }
+    shared.journal.disconnected();
+}
+
+async fn answer<S: FnMut(&Seen) -> Reply>(
+    request: Request<Incoming>,
+    connection: usize,
+    shared: Rc<Shared<S>>,
+) -> Result<Response<Outgoing>, hyper::Error> {
+    let seen = read(request, connection, &shared.journal).await?;
+    let ending = Ending {
+        journal: shared.journal.clone(),
+        number: seen.number,
+    };
+    let reply = shared.script.borrow_mut()(&seen);
+    if let Some(hold) = reply.hold {
+        let _released_or_dropped = hold.await;
+    }
+    let mut response = Response::builder().status(reply.status);
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    let response = response.body(Outgoing::new(reply.content, ending));
+    Ok(response.expect("the script's head is well formed"))
 }
 
 async fn read(
@@ -98,19 +142,41 @@ async fn read(
     journal: &Journal,
 ) -> Result<Seen, hyper::Error> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    let headers = head.headers.iter();
+    let body = body.collect().await?;
+    // They come last here too.
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let body = body.to_bytes();
+    let headers = head.headers.iter().chain(&trailers);
     let headers = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    // HTTP/2 says the host elsewhere: a test may look for it where it always stands.
+    let authority = head
+        .uri
+        .authority()
+        .map(|host| host.as_str().as_bytes().to_vec());
+    let authority = authority.map(|host| ("host".to_owned(), host));
     Ok(journal.asked(Seen {
         number: 0,
         connection,
         method: head.method.to_string(),
-        target: head.uri.to_string(),
-        headers: headers.collect(),
+        target: head
+            .uri
+            .path_and_query()
+            .map_or("*", |target| target.as_str())
+            .to_owned(),
+        version: head.version,
+        headers: authority.into_iter().chain(headers).collect(),
         body,
         at: Instant::now(),
         fate: Fate::Answering,
     }))
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Here {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            let _done = future.await;
+        });
+    }
 }
 
 impl AsyncRead for Tapped {

@@ -32,7 +32,7 @@ async fn stream_has_as_many_tokens_as_asked_in_every_dialect() {
         (
             "/rollout/r/v1/responses",
             "max_output_tokens",
-            5,
+            8,
             "response.completed",
         ),
         ("/v1/messages", "max_tokens", 8, "message_stop"),

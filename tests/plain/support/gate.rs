@@ -2,7 +2,8 @@
 
 use std::{
     future::Future,
-    net::{SocketAddr, TcpListener},
+    io::Write,
+    net::{IpAddr, SocketAddr, TcpListener},
     num::NonZeroU32,
     os::unix::net::UnixListener,
     path::PathBuf,
@@ -16,8 +17,10 @@ use std::{
 use gate_userspace::{
     client::{Client, Credential, Kind, Reach},
     clock::{Clock, Stamp},
+    config::{self, Flags},
     grants::{Effects, Grants},
     ident::{ClientId, RolloutSerial},
+    names::Names,
     proxy::{
         Parts, Proxy,
         listen::{self, Bound, BoundSocket, Workers},
@@ -27,7 +30,8 @@ use gate_userspace::{
     secret::{Digest, Keyring, MasterKey, NewToken, UpstreamKey},
     settings::{
         CredentialMode, FailedAuth, Interfaces, Kernel, KernelNeed, Limits, Listen, ListenAt,
-        ListenSources, Mode, PresentAs, ProfileName, Route, Settings, UpstreamGuard, UpstreamUrl,
+        ListenSources, Mode, PresentAs, ProfileName, Route, Settings, UpstreamAt, UpstreamGuard,
+        UpstreamUrl,
     },
     source::Source,
 };
@@ -51,6 +55,8 @@ pub(crate) struct Gate {
 /// Builds what a test changes before the gate starts.
 pub(crate) struct Maker {
     pub(crate) settings: Settings,
+    /// `localhost` is known.
+    pub(crate) names: Names,
 }
 
 impl Gate {
@@ -183,6 +189,8 @@ impl Maker {
             .push(gate_userspace::settings::Upstream {
                 name: "default".parse().unwrap(),
                 url: url(upstream.address, ""),
+                tls: None,
+                http2: false,
                 credential: CredentialMode::Replace,
                 key: UpstreamKey::new(PROVIDER_KEY),
                 without_key: gate_userspace::settings::WithoutKey::Refuse,
@@ -192,6 +200,21 @@ impl Maker {
                 head_timeout: Duration::from_secs(20),
                 idle_timeout: Duration::from_secs(20),
             });
+        maker
+    }
+
+    /// Before the upstream that these lines of an `[[upstream]]` tell of.
+    pub(crate) fn configured(lines: &str) -> Self {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "[[upstream]]\nguard = \"off\"\n{lines}").unwrap();
+        let flags = Flags {
+            config: Some(file.path().to_owned()),
+            ..Flags::default()
+        };
+        let mut upstream = config::load(&flags).unwrap().settings.upstreams.remove(0);
+        upstream.key = UpstreamKey::new(PROVIDER_KEY);
+        let mut maker = Self::nowhere();
+        maker.settings.upstreams.push(upstream);
         maker
     }
 
@@ -218,6 +241,7 @@ impl Maker {
                 hosts: Vec::new(),
                 origins: Vec::new(),
                 delegates: Vec::new(),
+                tls: None,
             }],
             upstreams: Vec::new(),
             routes: vec![
@@ -253,7 +277,11 @@ impl Maker {
             admin_socket: PathBuf::new(),
             admin_group: String::new(),
         };
-        Self { settings }
+        let local = [IpAddr::from([127, 0, 0, 1])];
+        Self {
+            settings,
+            names: Names::ask(["localhost"], |_| local.to_vec()),
+        }
     }
 
     pub(crate) fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -278,6 +306,7 @@ impl Maker {
         let clock = Clock::stopped(Stamp(1_000_000));
         let proxy = Proxy::new(Parts {
             settings: &settings,
+            names: &self.names,
             grants: Arc::clone(&grants),
             live: Arc::clone(&live),
             keyring: Arc::clone(&keyring),
@@ -315,8 +344,10 @@ impl Maker {
 pub(crate) fn url(address: SocketAddr, path: &str) -> UpstreamUrl {
     UpstreamUrl {
         authority: address.to_string(),
-        host: address.ip().to_string(),
-        port: address.port(),
+        at: UpstreamAt::Tcp {
+            host: address.ip().to_string(),
+            port: address.port(),
+        },
         path: path.to_owned(),
     }
 }

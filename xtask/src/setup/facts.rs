@@ -122,6 +122,8 @@ fn found() -> BTreeSet<Id> {
         (Id::Rustfmt, in_sysroot(None, "cargo-fmt")),
         (Id::Clippy, in_sysroot(None, "cargo-clippy")),
         (Id::Ip, on_path("ip")),
+        (Id::Curl, on_path("curl")),
+        (Id::H2load, on_path("h2load")),
         (Id::Namespaces, on_path("nsenter") && on_path("unshare")),
         (Id::Python, python.probe().is_ok()),
         (Id::Postgres, on_path("postgres") || debian_postgres()),

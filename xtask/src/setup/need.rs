@@ -50,6 +50,8 @@ pub(crate) enum Id {
     Postgres,
     XdpTools,
     Nftables,
+    Curl,
+    H2load,
     Nextest,
     CargoFuzz,
 }
@@ -138,6 +140,18 @@ pub(crate) const NEEDS: &[Need] = &[
         "nft",
         "figures of the packet ring stand beside its own",
         &[Bench],
+    ),
+    need(
+        Id::Curl,
+        "curl",
+        "a test calls gate with it, over TLS and HTTP/2",
+        &[Test],
+    ),
+    need(
+        Id::H2load,
+        "h2load",
+        "a test makes many calls at once over HTTP/2 with it",
+        &[Test],
     ),
     Need {
         id: Id::Nextest,

@@ -69,6 +69,8 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::Ip => tool(facts.has(Id::Ip), &["iproute2"]),
         Id::Namespaces => tool(facts.has(Id::Namespaces), &["util-linux"]),
         Id::Python => tool(facts.has(Id::Python), &["python3", "python3-venv"]),
+        Id::Curl => tool(facts.has(Id::Curl), &["curl"]),
+        Id::H2load => tool(facts.has(Id::H2load), &["nghttp2-client"]),
         Id::Postgres => tool(facts.has(Id::Postgres), &["postgresql"]),
         Id::XdpTools => tool(facts.has(Id::XdpTools), &["xdp-tools"]),
         Id::Nftables => tool(facts.has(Id::Nftables), &["nftables"]),

@@ -14,7 +14,7 @@ const CRATE: &str = "gate-userspace/src/";
 /// of flags, environment and file, as values.
 const BASE: &[&str] = &[
     "ident", "base62", "clock", "secret", "source", "scope", "client", "rollout", "fault",
-    "settings", "tls",
+    "settings", "tls", "names",
 ];
 
 /// What a module may name beside itself and [`BASE`]. Longer paths open one part of a module.

@@ -106,6 +106,9 @@ pub struct TokenView {
     pub has_upstream_key: bool,
     pub created_at: Moment,
     pub expires_at: Option<Moment>,
+    /// When a call was last admitted with it; other hosts' calls are known some seconds later.
+    #[serde(default)]
+    pub last_used_at: Option<Moment>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -91,6 +91,19 @@ pub struct ConnectionRing {
 pub struct RequestRing {
     pub state: RingState,
     pub reason: String,
+    #[serde(default)]
+    pub upstreams: Vec<UpstreamView>,
+}
+
+/// Where accepted calls go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpstreamView {
+    pub name: String,
+    pub url: String,
+    /// What its name means by now.
+    pub addresses: Vec<String>,
+    /// Who else reaches its port, or why nothing is guarded for it.
+    pub guard: String,
 }
 
 /// `GET /v1/verify`: does every stored key open, is the store whole, is the kernel as it should be?

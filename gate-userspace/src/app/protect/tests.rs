@@ -46,6 +46,18 @@ fn an_upstream_elsewhere_guards_nothing() {
     );
 }
 
+/// One address on this host is enough, and a Unix socket has none (acceptance 166).
+#[test]
+fn a_name_is_guarded_for_any_of_its_addresses() {
+    let shut = |url| policies(&protected(&["--upstream", url]).unwrap());
+    assert_eq!(
+        shut("https://here"),
+        [(443, Policy::Shut), (8765, Policy::Gate)]
+    );
+    assert_eq!(shut("https://elsewhere"), []);
+    assert_eq!(shut("unix:/run/llm.sock"), []);
+}
+
 #[test]
 fn a_guard_can_be_declined_and_added() {
     let flags = ["--upstream", "http://127.0.0.1:9000", "--guard", "9000=off"];
@@ -90,11 +102,11 @@ fn an_upstream_that_is_the_gate_itself_is_refused() {
 fn protected(flags: &[&str]) -> Result<Vec<Protected>, StartError> {
     let config = load(&Flags::parse_from(["gated"].iter().chain(flags))).unwrap();
     let own = |address: IpAddr| address.is_loopback() || address == IpAddr::from([10, 0, 0, 1]);
-    let resolve = |host: &str| {
-        host.parse()
-            .map_or_else(|_| Vec::new(), |address| vec![address])
-    };
-    ports(&config.settings, &own, &resolve)
+    let names = Names::ask(config.settings.hosts(), |name| match name {
+        "here" => vec![IpAddr::from([192, 0, 2, 1]), IpAddr::from([10, 0, 0, 1])],
+        _ => Vec::new(),
+    });
+    ports(&config.settings, &own, &names)
 }
 
 fn policies(ports: &[Protected]) -> Vec<(u16, Policy)> {

@@ -1,12 +1,17 @@
 //! Where the gate listens and whom it admits there: the heart of the start guard.
 
+use std::sync::Arc;
+
 use super::{
     Environment, Flags,
     Origin::{self, Default, Environment as Env, File, Flag},
     Reach, Refused, Resolve, Shown, raw, reach,
     value::{Word, refused},
 };
-use crate::settings::{Listen, ListenAt, ListenSources};
+use crate::{
+    settings::{Listen, ListenAt, ListenSources},
+    tls,
+};
 
 pub(super) fn listen(
     flags: &Flags,
@@ -41,6 +46,7 @@ pub(super) fn listen(
             origins: raw.origins.clone(),
             delegation: raw.delegation,
             uids: raw.uids.clone(),
+            tls: raw.tls.clone(),
         };
         file.iter().map(|raw| (copy(raw), File)).collect()
     };
@@ -80,12 +86,18 @@ pub(super) fn listen(
             &delegates,
             if raw.uids.is_empty() { Default } else { File },
         );
+        let tls = raw.tls.map(|tls| server(&at, &tls)).transpose()?;
+        if let Some(server) = &tls {
+            shown.value("tls.certificate", &server.files().certificate, File);
+            shown.value("tls.key", &server.files().key, File);
+        }
         let listen = Listen {
             at,
             sources,
             hosts: raw.hosts,
             origins: raw.origins,
             delegates,
+            tls,
         };
         all.push((listen, reach));
     }
@@ -111,4 +123,21 @@ fn delegates(at: &ListenAt, delegation: Option<bool>, uids: &[u32]) -> Result<Ve
             "of use without delegation = true",
         )),
     }
+}
+
+/// Read here, so that a certificate that is no good refuses the start.
+fn server(at: &ListenAt, raw: &raw::RawTls) -> Result<Arc<tls::Server>, Refused> {
+    if matches!(at, ListenAt::Unix(_)) {
+        let expected = "possible here: a unix: address is not a network";
+        return Err(refused("listen.tls", "a certificate", expected));
+    }
+    let files = tls::Pem {
+        certificate: (&raw.certificate).into(),
+        key: (&raw.key).into(),
+    };
+    let server = tls::Server::load(files, &[tls::H2, tls::HTTP11]);
+    server.map(Arc::new).map_err(|cause| Refused::Certificate {
+        address: at.to_string(),
+        cause,
+    })
 }

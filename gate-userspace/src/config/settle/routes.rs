@@ -1,125 +1,14 @@
-//! Which path goes to which upstream, by flags or by `[[upstream]]` and `[[route]]`.
+//! Which path goes to which upstream, by flags or by `[[route]]`.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use super::{
-    Environment, Flags,
-    Origin::{self, Default, Environment as Env, File, Flag},
-    Refused, Shown, raw, secrets,
+    Flags,
+    Origin::{Default, File, Flag},
+    Refused, Shown, raw,
     value::{self, Word},
 };
-use crate::settings::{
-    CredentialMode, PresentAs, ProfileName, Route, Upstream, UpstreamGuard, WithoutKey,
-};
-
-pub(super) fn upstreams(
-    flags: &Flags,
-    environment: Environment<'_>,
-    file: &[raw::RawUpstream],
-    shown: &mut Shown,
-) -> Result<Vec<Upstream>, Refused> {
-    let from_environment = environment("GATE_UPSTREAM");
-    let url = flags.upstream.clone().map(|url| (url, Flag));
-    let url = url.or(from_environment.map(|url| (url, Env("GATE_UPSTREAM"))));
-    let mut all: Vec<Upstream> = Vec::new();
-    for raw in file {
-        let name = raw.name.as_deref().unwrap_or("default");
-        let url = url.clone().filter(|_| name == "default");
-        all.push(upstream(name, url, flags, environment, raw, shown)?);
-    }
-    if let Some(url) = url.filter(|_| !all.iter().any(|u| u.name.as_str() == "default")) {
-        let raw = raw::RawUpstream::default();
-        all.push(upstream(
-            "default",
-            Some(url),
-            flags,
-            environment,
-            &raw,
-            shown,
-        )?);
-    }
-    let mut names = BTreeSet::new();
-    match all
-        .iter()
-        .find(|upstream| !names.insert(upstream.name.clone()))
-    {
-        Some(twice) => Err(Refused::Twice {
-            what: "upstream",
-            name: twice.name.to_string(),
-        }),
-        None => Ok(all),
-    }
-}
-
-fn upstream(
-    name: &str,
-    url: Option<(String, Origin)>,
-    flags: &Flags,
-    environment: Environment<'_>,
-    raw: &raw::RawUpstream,
-    shown: &mut Shown,
-) -> Result<Upstream, Refused> {
-    shown.section("[[upstream]]");
-    let (name_origin, default_url) = (raw.name.as_ref().map_or(Default, |_| File), "");
-    shown.value("name", name, name_origin);
-    let name = name
-        .parse()
-        .map_err(|_why| value::refused("upstream.name", name, "a name"))?;
-    let (given, origin) = url.map_or((None, Flag), |(url, origin)| (Some(url), origin));
-    let is_flag = origin == Flag && given.is_some();
-    let text = shown.pick(
-        "url",
-        [(given, origin), (raw.url.clone(), File)],
-        default_url.into(),
-    );
-    let url = value::url("upstream.url", &text)?;
-    let word = |shown: &mut Shown, key, given: &Option<String>, usual: &str| {
-        shown.pick(key, [(given.clone(), File)], usual.to_owned())
-    };
-    let credential = word(shown, "credential", &raw.credential, "replace");
-    let present_as = word(shown, "present_as", &raw.present_as, "bearer");
-    let guard = word(shown, "guard", &raw.guard, "auto");
-    let timeout = |shown: &mut Shown, key, given: &Option<String>, usual| {
-        let text = word(shown, key, given, usual);
-        value::duration(key, &text)
-    };
-    let connect_timeout = timeout(shown, "connect_timeout", &raw.connect_timeout, "5s")?;
-    let head_timeout = timeout(shown, "head_timeout", &raw.head_timeout, "600s")?;
-    let idle_timeout = timeout(shown, "idle_timeout", &raw.idle_timeout, "600s")?;
-    let flag_key = flags
-        .upstream_key_env
-        .as_deref()
-        .filter(|_| is_flag || raw.key_env.is_none());
-    let variable = flag_key.or(raw.key_env.as_deref());
-    let key_file = raw
-        .key_file
-        .as_deref()
-        .filter(|path| !path.is_empty())
-        .map(Path::new);
-    let key = secrets::upstream_key(environment, variable, key_file)?;
-    match (variable, key_file) {
-        (Some(name), _) => shown.value("key_env", name, flag_key.map_or(File, |_| Flag)),
-        (None, Some(path)) => shown.value("key_file", path, File),
-        (None, None) => shown.value("key_file", "", Default),
-    }
-    let without_key = if is_flag && key.is_none() {
-        WithoutKey::Send
-    } else {
-        WithoutKey::Refuse
-    };
-    Ok(Upstream {
-        name,
-        url,
-        credential: CredentialMode::read("upstream.credential", &credential)?,
-        key,
-        without_key,
-        present_as: PresentAs::read("upstream.present_as", &present_as)?,
-        guard: UpstreamGuard::read("upstream.guard", &guard)?,
-        connect_timeout,
-        head_timeout,
-        idle_timeout,
-    })
-}
+use crate::settings::{ProfileName, Route, Upstream};
 
 pub(super) fn routes(
     flags: &Flags,

@@ -15,7 +15,7 @@ use crate::{
 async fn a_cut_waits_until_the_line_is_gone() {
     let live = Live::new();
     let (_, grant) = granted(&[]);
-    let mut hold = live.open(Peer::Loopback);
+    let mut hold = live.open(Peer::Loopback, Of::Connection);
     hold.under(&grant, &[], None);
     hold.line().set_busy(true);
     let cut_off = Arc::clone(hold.line());
@@ -34,8 +34,8 @@ async fn a_cut_waits_until_the_line_is_gone() {
 async fn only_lines_from_outside_are_narrowed() {
     let live = Live::new();
     let (grants, grant) = granted(&["10.0.0.5"]);
-    let mut inside = live.open(Peer::of("10.0.0.5".parse().unwrap()));
-    let mut outside = live.open(Peer::of("10.0.0.6".parse().unwrap()));
+    let mut inside = live.open(Peer::of("10.0.0.5".parse().unwrap()), Of::Connection);
+    let mut outside = live.open(Peer::of("10.0.0.6".parse().unwrap()), Of::Connection);
     inside.under(&grant, &[], None);
     outside.under(&grant, &[], None);
     let (kept, ended) = (Arc::clone(inside.line()), Arc::clone(outside.line()));
@@ -53,7 +53,7 @@ async fn only_lines_from_outside_are_narrowed() {
 async fn a_line_moves_with_its_token() {
     let live = Live::new();
     let (_, grant) = granted(&[]);
-    let mut hold = live.open(Peer::Loopback);
+    let mut hold = live.open(Peer::Loopback, Of::Connection);
     hold.under(&grant, &[TokenId(7)], None);
     assert_eq!(hold.tokens, [grant.token, TokenId(7)]);
     hold.under(&grant, &[], None);

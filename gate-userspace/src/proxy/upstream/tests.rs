@@ -1,11 +1,13 @@
 //! Which idle connections are used again.
 
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     task::{LocalSet, spawn_local},
 };
 
-use super::*;
+use super::{idle::Idle, pool::Slot, *};
 
 const LARGE: usize = 1 << 20;
 
@@ -13,11 +15,10 @@ const LARGE: usize = 1 << 20;
 #[tokio::test]
 async fn a_connection_that_is_still_sending_is_not_used_again() {
     let test = async {
-        let pool = Pool::new(1);
-        let (stuck, mut upstream) = idle().await;
-        let mut lease = lease(&pool, stuck);
+        let slot = Slot::default();
+        let (mut stuck, mut upstream) = idle().await;
         let body = Inbound::whole(vec![0; LARGE].into());
-        let sent = exchange(Request::new(body), &mut lease, Duration::from_secs(5));
+        let sent = stuck.sender.try_send_request(Request::new(body));
         let answered = async {
             upstream.read_exact(&mut [0; 16]).await.unwrap();
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
@@ -25,8 +26,8 @@ async fn a_connection_that_is_still_sending_is_not_used_again() {
         };
         let (answer, ()) = tokio::join!(sent, answered);
         assert!(answer.is_ok_and(|answer| answer.status() == 200));
-        lease.done();
-        assert!(pool.ready(0).await.is_none());
+        slot.put(stuck);
+        assert!(slot.ready().await.is_none());
         drop(upstream);
     };
     LocalSet::new().run_until(test).await;
@@ -35,11 +36,11 @@ async fn a_connection_that_is_still_sending_is_not_used_again() {
 #[tokio::test]
 async fn an_idle_connection_is_used_again() {
     let test = async {
-        let pool = Pool::new(1);
+        let slot = Slot::default();
         let (idle, _upstream) = idle().await;
-        pool.put(0, idle);
-        assert!(pool.ready(0).await.is_some());
-        assert!(pool.ready(0).await.is_none());
+        slot.put(idle);
+        assert!(slot.ready().await.is_some());
+        assert!(slot.ready().await.is_none());
     };
     LocalSet::new().run_until(test).await;
 }
@@ -50,19 +51,5 @@ async fn idle() -> (Idle, DuplexStream) {
     let task = spawn_local(async move {
         let _either_way = connection.await;
     });
-    let idle = Idle {
-        sender,
-        task: task.abort_handle(),
-        since: Instant::now(),
-    };
-    (idle, theirs)
-}
-
-fn lease(pool: &Rc<Pool>, idle: Idle) -> Lease {
-    Lease {
-        connection: Some(idle),
-        upstream: 0,
-        pool: Rc::clone(pool),
-        outcome: Rc::new(Cell::new(Outcome::Whole)),
-    }
+    (Idle::new(sender, task.abort_handle(), None), theirs)
 }

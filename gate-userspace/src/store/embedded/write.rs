@@ -62,6 +62,7 @@ pub(super) fn forget(connection: &mut Connection, before: Stamp) -> Result<(), S
         sql::FORGET_CHANGES,
         sql::FORGET_ROLLOUTS,
         sql::FORGET_CLIENTS,
+        sql::FORGET_USES,
     ] {
         transaction.execute(statement, [before.0])?;
     }

@@ -5,7 +5,10 @@ use deadpool_postgres::Client;
 use crate::store::StoreError;
 
 /// In order; `gate_schema.version` counts how many have run.
-const MIGRATIONS: [&str; 1] = [include_str!("../schema/1.postgres.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../schema/1.postgres.sql"),
+    include_str!("../schema/2.postgres.sql"),
+];
 
 /// Any number that nobody else locks: the letters of the name.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1734440037)";

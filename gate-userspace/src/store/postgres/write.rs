@@ -91,6 +91,7 @@ pub(super) async fn forget(client: &mut Client, before: Stamp) -> Result<(), Sto
         sql::FORGET_CHANGES,
         sql::FORGET_ROLLOUTS,
         sql::FORGET_CLIENTS,
+        sql::FORGET_USES,
     ] {
         transaction.execute(statement, &[&before.0]).await?;
     }

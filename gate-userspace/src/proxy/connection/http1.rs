@@ -1,0 +1,48 @@
+//! HTTP/1: one call after the other.
+//!
+//! hyper drops the running call when its caller closes, and that drops the upstream's connection.
+
+use std::{pin::pin, rc::Rc};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{select, time::timeout};
+
+use super::{Caller, FLUSH};
+use crate::proxy::{
+    self,
+    socket::{Ending, Socket},
+};
+
+pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
+    let (worker, line) = (&caller.worker, &caller.line);
+    let limits = &worker.proxy.limits;
+    let service = service_fn(|request| proxy::handle(Rc::clone(caller), request));
+    let io = TokioIo::new(socket.clone());
+    let mut connection = pin!(worker.http1.serve_connection(io, service));
+    select! { biased;
+        _why = line.ordered() => {
+            connection.as_mut().graceful_shutdown();
+            let flushed = timeout(FLUSH, connection).await;
+            Ending::Ordered { is_flushed: matches!(flushed, Ok(Ok(()))) }
+        }
+        ended = connection.as_mut() => match ended {
+            Ok(()) => Ending::Orderly,
+            Err(why) if why.is_user() => Ending::Reset,
+            Err(_why) => Ending::Orderly,
+        },
+        late = socket.pace.over(limits.head_timeout, limits.body_idle) => late,
+    }
+}
+
+/// The worker's way to serve HTTP/1.
+pub(crate) fn builder(head_size: usize) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(head_size.max(8192))
+        .max_header_size(head_size)
+        // The pace is kept on the socket, without a timer per call.
+        .header_read_timeout(None)
+        .half_close(false);
+    builder
+}

@@ -1,0 +1,5 @@
+-- When a token was last admitted. Written late; the last seconds before a crash are lost.
+CREATE TABLE gate_uses (
+    token BIGINT PRIMARY KEY,
+    used BIGINT NOT NULL
+);

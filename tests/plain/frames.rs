@@ -1,0 +1,231 @@
+//! Frames of HTTP/2 that no honest caller sends (RFC 9113): bounded, and of no concern to others.
+//!
+//! Written byte by byte, because no client library would.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::client::TlsStream;
+
+use crate::support::{Maker, Secure, Upstream, call, text};
+
+const CHAT_A: &str = "/rollout/A/v1/chat/completions";
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// `GET https://localhost/` out of HPACK's static table, but for the host.
+const HEAD: &[u8] = b"\x82\x87\x84\x41\x09localhost";
+
+/// The n-th part of a flood.
+type Make = fn(usize) -> Vec<u8>;
+
+/// Bounded work for the gate, however much is sent.
+const FLOOD: usize = 20_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_of_frames_end_their_connection_and_nothing_else() {
+    let upstream = Upstream::plain();
+    let secure = Secure::start(Maker::before(&upstream));
+    let (a, _) = secure.gate.two_rollouts();
+    let neighbour = secure.h2().await;
+    let rows: [(&str, Make); 5] = [
+        // CVE-2023-44487.
+        ("rapid reset", |number| {
+            let stream = odd(number);
+            let opened = frame(HEADERS, END_STREAM | END_HEADERS, stream, HEAD);
+            [opened, frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())].concat()
+        }),
+        // CVE-2024-27316: heads that never end.
+        ("continuation", |number| {
+            let part = b"\x40\x01a\x7f\x00".repeat(200);
+            if number == 0 {
+                frame(HEADERS, END_STREAM, 1, HEAD)
+            } else {
+                frame(CONTINUATION, 0, 1, &part[..5])
+            }
+        }),
+        ("settings", |_| frame(SETTINGS, 0, 0, &[])),
+        ("ping", |_| frame(PING, 0, 0, &[0; 8])),
+        // A stream that the caller resets by an error of its own, CVE-2025-8671: a window of zero.
+        ("made you reset", |number| {
+            let stream = odd(number);
+            let opened = frame(HEADERS, END_HEADERS, stream, HEAD);
+            [opened, frame(8, 0, stream, &0_u32.to_be_bytes())].concat()
+        }),
+    ];
+    for (flood, make) in rows {
+        let mut raw = hello(&secure).await;
+        let mut sent = 0;
+        let pouring = async {
+            for number in 0..FLOOD {
+                // Closed on us, as a rule long before the end.
+                if raw.write_all(&make(number)).await.is_err() {
+                    break;
+                }
+                sent += 1;
+            }
+        };
+        // A gate that answers nobody who does not read stops to read: that bounds it as well.
+        let _poured = timeout(Duration::from_secs(10), pouring).await;
+        let answer = neighbour.call(call("POST", CHAT_A, &a)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{flood} after {sent}");
+        assert_eq!(text(answer).await, r#"{"ok":true}"#, "{flood}");
+    }
+    // Nothing of a flood went upstream: it had no token.
+    assert_eq!(upstream.seen().len(), rows.len());
+    assert!(
+        secure.gate.live.streams() <= 128,
+        "{}",
+        secure.gate.live.streams()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_resets_too_often_is_sent_away() {
+    let upstream = Upstream::plain();
+    let secure = Secure::start(Maker::before(&upstream));
+    let mut raw = hello(&secure).await;
+    let mut flood = Vec::new();
+    for number in 0..1000 {
+        let stream = odd(number);
+        flood.extend(frame(HEADERS, END_STREAM | END_HEADERS, stream, HEAD));
+        flood.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+    }
+    let _may_be_closed_on_us = raw.write_all(&flood).await;
+    let kinds = kinds_until_the_end(&mut raw).await;
+    assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+}
+
+/// A head is as large as on HTTP/1 and no larger, also when HPACK makes it small on the wire.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_unpacks_to_too_much_is_refused() {
+    let upstream = Upstream::plain();
+    let secure = Secure::start(Maker::before(&upstream));
+    let (a, _) = secure.gate.two_rollouts();
+    let shared = secure.h2().await;
+    let mut large = call("POST", CHAT_A, &a);
+    for number in 0..100 {
+        let name: http::HeaderName = format!("x-{number}").parse().unwrap();
+        large
+            .headers_mut()
+            .insert(name, "y".repeat(1000).parse().unwrap());
+    }
+    match shared.call(large).await {
+        Ok(answer) => assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        Err(refused) => assert!(!refused.is_timeout(), "{refused}"),
+    }
+    // One entry of the dynamic table, named again and again: a few bytes each, 4 KiB unpacked.
+    let mut raw = hello(&secure).await;
+    let mut block = HEAD.to_vec();
+    block.extend(b"\x40\x01b\x7f\xd1\x1e");
+    block.extend([b'z'; 4000 + 16]);
+    block.extend([0xbe_u8; 4000]);
+    let mut sent = frame(HEADERS, END_STREAM, 1, &block[..1000]);
+    let (rest, last) = block[1000..].split_at(block.len() - 2000);
+    for part in rest.chunks(1000) {
+        sent.extend(frame(CONTINUATION, 0, 1, part));
+    }
+    sent.extend(frame(CONTINUATION, END_HEADERS, 1, last));
+    let _may_be_closed_on_us = raw.write_all(&sent).await;
+    let answer = secure
+        .h2()
+        .await
+        .call(call("POST", CHAT_A, &a))
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+/// What HTTP/1 refuses for its framing, HTTP/2 refuses for its rules (RFC 9113, section 8.2.2).
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_a_connection_have_no_place_in_a_stream() {
+    let upstream = Upstream::plain();
+    let secure = Secure::start(Maker::before(&upstream));
+    for literal in [
+        &b"\x40\x0aconnection\x05close"[..],
+        b"\x40\x11transfer-encoding\x07chunked",
+        b"\x40\x07upgrade\x09websocket",
+        b"\x40\x0akeep-alive\x012",
+        b"\x40\x03X-A\x01b",
+    ] {
+        let mut raw = hello(&secure).await;
+        let block = [HEAD, literal].concat();
+        let head = frame(HEADERS, END_STREAM | END_HEADERS, 1, &block);
+        raw.write_all(&head).await.unwrap();
+        let kind = first_about(&mut raw, 1).await;
+        assert!(matches!(kind, RST_STREAM | GOAWAY), "{literal:?}: {kind}");
+    }
+    // An extended CONNECT was never offered (RFC 8441), and a plain one is not served.
+    let mut raw = hello(&secure).await;
+    let connect = b"\x42\x07CONNECT\x41\x09localhost";
+    let head = frame(HEADERS, END_HEADERS, 1, connect);
+    raw.write_all(&head).await.unwrap();
+    let kind = first_about(&mut raw, 1).await;
+    assert!(matches!(kind, HEADERS | RST_STREAM), "{kind}");
+    assert_eq!(upstream.connections(), 0);
+}
+
+/// A connection on which HTTP/2 has begun.
+async fn hello(secure: &Secure) -> TlsStream<TcpStream> {
+    let mut raw = secure.connect(&[b"h2"]).await.unwrap();
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    raw.write_all(&hello).await.unwrap();
+    raw
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The streams that a caller opens.
+fn odd(number: usize) -> u32 {
+    u32::try_from(number).unwrap() * 2 + 1
+}
+
+/// The kind of the next frame, and its stream.
+async fn next(raw: &mut TlsStream<TcpStream>) -> Option<(u8, u32)> {
+    let mut head = [0; 9];
+    raw.read_exact(&mut head).await.ok()?;
+    let [a, b, c, kind, _, stream @ ..] = head;
+    let length = u32::from_be_bytes([0, a, b, c]);
+    let mut payload = vec![0; usize::try_from(length).unwrap()];
+    raw.read_exact(&mut payload).await.ok()?;
+    Some((kind, u32::from_be_bytes(stream)))
+}
+
+async fn first_about(raw: &mut TlsStream<TcpStream>, stream: u32) -> u8 {
+    loop {
+        let (kind, about) = next(raw).await.expect("the gate says what it thinks of it");
+        if about == stream || kind == GOAWAY {
+            return kind;
+        }
+    }
+}
+
+async fn kinds_until_the_end(raw: &mut TlsStream<TcpStream>) -> Vec<u8> {
+    let mut kinds = Vec::new();
+    while let Some((kind, _)) = next(raw).await {
+        kinds.push(kind);
+    }
+    kinds
+}
