@@ -17,6 +17,8 @@ impl Api {
         let packet = self.inspect.packet_ring().await;
         let grants = self.control.grants();
         let (clients, rollouts) = grants.counts();
+        let interfaces = packet.ring.interfaces.iter();
+        let uncovered = interfaces.filter(|interface| !interface.covered).count();
         let mut text = String::new();
         let gauges = [
             ("gate_revision", "Last change applied.", grants.revision().0),
@@ -31,6 +33,11 @@ impl Api {
                 "gate_packet_entries",
                 "Sources in the packet ring.",
                 packet.ring.entries as u64,
+            ),
+            (
+                "gate_uncovered_interfaces",
+                "Interfaces beside `lo` on which no hook stands.",
+                uncovered as u64,
             ),
             (
                 "gate_packet_drift",

@@ -1,12 +1,7 @@
 //! A figure beside its yardstick, and whether it meets its goal.
 
-use std::fmt;
-
-use serde::Serialize;
-
 /// What is asked of a figure.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Goal {
     /// At most this many times the yardstick.
     AtMost(f64),
@@ -16,8 +11,7 @@ pub(crate) enum Goal {
     None,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Met,
     Missed,
@@ -26,18 +20,18 @@ pub(crate) enum Outcome {
     NoGoal,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Figure {
-    pub(crate) name: String,
-    pub(crate) unit: &'static str,
-    pub(crate) value: f64,
-    pub(crate) yardstick: String,
-    pub(crate) yardstick_value: f64,
-    pub(crate) ratio: f64,
+    name: String,
+    unit: &'static str,
+    value: f64,
+    yardstick: String,
+    yardstick_value: f64,
+    ratio: f64,
     /// Lowest and highest ratio of the groups of runs.
-    pub(crate) ratios: (f64, f64),
-    pub(crate) goal: Goal,
-    pub(crate) outcome: Outcome,
+    ratios: (f64, f64),
+    goal: Goal,
+    outcome: Outcome,
 }
 
 /// Measurements of one thing, by group: groups lie apart in time, so their spread is the noise.
@@ -101,24 +95,30 @@ impl Figure {
     }
 }
 
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Figure {
+    /// A row for people.
+    pub(crate) fn cells(&self) -> Vec<String> {
         let (low, high) = self.ratios;
-        write!(
-            f,
-            "{:44} {:8.2} {:6} {:28} {:8.2}  x{:.2} ({low:.2}-{high:.2})",
-            self.name, self.value, self.unit, self.yardstick, self.yardstick_value, self.ratio,
-        )?;
-        match self.goal {
-            Goal::AtMost(goal) => write!(f, "  goal <= {goal:.2}")?,
-            Goal::AtLeast(goal) => write!(f, "  goal >= {goal:.2}")?,
-            Goal::None => {}
-        }
-        f.write_str(match self.outcome {
-            Outcome::Met => "  met",
-            Outcome::Missed => "  missed",
-            Outcome::Undecided => "  undecided",
-            Outcome::NoGoal => "",
-        })
+        vec![
+            self.name.clone(),
+            format!("{:.2}", self.value),
+            self.unit.to_owned(),
+            self.yardstick.clone(),
+            format!("{:.2}", self.yardstick_value),
+            format!("{:.2}", self.ratio),
+            format!("{low:.2}-{high:.2}"),
+            match self.goal {
+                Goal::AtMost(goal) => format!("at most {goal:.2}"),
+                Goal::AtLeast(goal) => format!("at least {goal:.2}"),
+                Goal::None => String::new(),
+            },
+            match self.outcome {
+                Outcome::Met => "met",
+                Outcome::Missed => "missed",
+                Outcome::Undecided => "undecided",
+                Outcome::NoGoal => "",
+            }
+            .to_owned(),
+        ]
     }
 }

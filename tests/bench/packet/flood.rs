@@ -15,7 +15,6 @@ use super::sys::{self, Hook};
 use super::world::{PORT, World, client, frame, strangers};
 use super::yardstick::{Depth, Then, bare, lookup, vary, verdicts};
 
-const GROUPS: usize = 3;
 const ROUNDS: usize = 40;
 /// Frames of one round: a few milliseconds, so that some rounds are disturbed by nobody.
 const FRAMES: u32 = 1 << 14;
@@ -32,7 +31,7 @@ struct Filter<'a> {
 
 const NOTHING: fn() -> Result<()> = || Ok(());
 
-pub(crate) fn native(world: &World) -> Result<Vec<Figure>> {
+pub(crate) fn native(world: &World, groups: usize) -> Result<Vec<Figure>> {
     let gate = world.program(Hook::Xdp)?;
     let drop = bare(Hook::Xdp, verdicts(Hook::Xdp).drop)?;
     let hash = lookup(Hook::Xdp, PORT, world.table()?, Depth::Entry)?;
@@ -53,13 +52,13 @@ pub(crate) fn native(world: &World) -> Result<Vec<Figure>> {
             take: || command("xdp-filter", "unload inside"),
         },
     ];
-    compare("drop, native XDP", &filters, Route::Wire, |name| match name {
+    compare("drop, native XDP", &filters, Route::Wire, groups, |name| match name {
         "bare XDP_DROP" => Goal::AtLeast(0.75),
         _ => Goal::None,
     })
 }
 
-pub(crate) fn stack(world: &World) -> Result<Vec<Figure>> {
+pub(crate) fn stack(world: &World, groups: usize) -> Result<Vec<Figure>> {
     let gate = world.program(Hook::Tcx)?;
     let drop = bare(Hook::Tcx, verdicts(Hook::Tcx).drop)?;
     let hash = lookup(Hook::Tcx, PORT, world.table()?, Depth::Entry)?;
@@ -82,7 +81,7 @@ pub(crate) fn stack(world: &World) -> Result<Vec<Figure>> {
             take: flush,
         },
     ];
-    compare("drop, TCX", &filters, Route::Stack, |name| match name {
+    compare("drop, TCX", &filters, Route::Stack, groups, |name| match name {
         "bare tc drop" => Goal::AtLeast(0.75),
         _ => Goal::None,
     })
@@ -121,10 +120,11 @@ fn compare(
     what: &str,
     filters: &[Filter<'_>],
     route: Route,
+    groups: usize,
     goal: impl Fn(&str) -> Goal,
 ) -> Result<Vec<Figure>> {
     let mut rates = vec![Samples(Vec::new()); filters.len()];
-    for _ in 0..GROUPS {
+    for _ in 0..groups {
         for (filter, rates) in filters.iter().zip(&mut rates) {
             rates.0.push(rate(filter, route)?);
         }

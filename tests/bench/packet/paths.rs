@@ -13,34 +13,32 @@ use super::sys::{self, Hook};
 use super::world::{PORT, WITHIN_NETWORK, World, client, clients, frame, strangers};
 use super::yardstick::{Depth, Then, bare, lookup, parse, vary, verdicts};
 
-/// Groups of rounds, which show the spread.
-const GROUPS: usize = 3;
 /// The kernel waits for all CPUs before each XDP run, 10-20 ms, so there are few.
 const ROUNDS: usize = 8;
 const REPEAT: u32 = 20_000;
 const NOWHERE: [u8; 6] = [0xff; 6];
 const STRANGER: Ipv4Addr = Ipv4Addr::new(9, 9, 9, 9);
 
-pub(crate) fn figures(world: &mut World) -> Result<Vec<Figure>> {
+pub(crate) fn figures(world: &mut World, groups: usize) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for count in [1, 100_000, 1_000_000] {
         world.provision(count)?;
         for hook in [Hook::Xdp, Hook::Tcx] {
-            figures.extend(same_source(world, hook, count)?);
+            figures.extend(same_source(world, hook, count, groups)?);
         }
         if count > 1 {
-            figures.extend(random_source(world, count)?);
+            figures.extend(random_source(world, count, groups)?);
         }
     }
     world.list_networks(1000)?;
     for hook in [Hook::Xdp, Hook::Tcx] {
-        figures.push(network(world, hook)?);
+        figures.push(network(world, hook, groups)?);
     }
     world.forget_networks()?;
     Ok(figures)
 }
 
-fn same_source(world: &World, hook: Hook, count: u32) -> Result<Vec<Figure>> {
+fn same_source(world: &World, hook: Hook, count: u32, groups: usize) -> Result<Vec<Figure>> {
     let gate = world.program(hook)?;
     let pass = bare(hook, verdicts(hook).pass)?;
     let drop = parse(hook, PORT)?;
@@ -56,7 +54,7 @@ fn same_source(world: &World, hook: Hook, count: u32) -> Result<Vec<Figure>> {
         (gate, &other),
         (gate, &stranger),
         (gate, &known),
-    ])?;
+    ], groups)?;
     let figure = |path: &str, samples, beside, goal| {
         let name = format!("{}, {path}, {count} clients", label(hook));
         Figure::new(name, "ns", Best::Least, samples, beside, goal)
@@ -70,7 +68,7 @@ fn same_source(world: &World, hook: Hook, count: u32) -> Result<Vec<Figure>> {
 }
 
 /// Every frame from another client, through a program that jumps to the one that is measured.
-fn random_source(world: &World, count: u32) -> Result<Vec<Figure>> {
+fn random_source(world: &World, count: u32, groups: usize) -> Result<Vec<Figure>> {
     let drop = parse(Hook::Xdp, PORT)?;
     let hash = lookup(Hook::Xdp, PORT, world.table()?, Depth::Entry)?;
     let seen = lookup(Hook::Xdp, PORT, world.table()?, Depth::Presence)?;
@@ -96,7 +94,7 @@ fn random_source(world: &World, count: u32) -> Result<Vec<Figure>> {
         (judged.as_fd(), &known),
         (missed.as_fd(), &known),
         (denied.as_fd(), &known),
-    ])?;
+    ], groups)?;
     let figure = |path: &str, samples, beside, goal| {
         let name = format!("xdp, {path}, random of {count}");
         Figure::new(name, "ns", Best::Least, samples, beside, goal)
@@ -109,10 +107,10 @@ fn random_source(world: &World, count: u32) -> Result<Vec<Figure>> {
     ])
 }
 
-fn network(world: &World, hook: Hook) -> Result<Figure> {
+fn network(world: &World, hook: Hook, groups: usize) -> Result<Figure> {
     let hash = lookup(hook, PORT, world.table()?, Depth::Entry)?;
     let within = frame(NOWHERE, WITHIN_NETWORK, PORT);
-    let [gate, beside] = measure([(world.program(hook)?, &within), (hash.as_fd(), &within)])?;
+    let [gate, beside] = measure([(world.program(hook)?, &within), (hash.as_fd(), &within)], groups)?;
     let name = format!("{}, allow by one of 1000 networks", label(hook));
     let goal = Goal::AtMost(95.0 / 13.0);
     Ok(Figure::new(name, "ns", Best::Least, &gate, ("parse and one lookup", &beside), goal))
@@ -126,9 +124,12 @@ const fn label(hook: Hook) -> &'static str {
 }
 
 /// The least nanoseconds of each, by group, all of them interleaved.
-fn measure<const N: usize>(runs: [(BorrowedFd<'_>, &Vec<u8>); N]) -> Result<[Samples; N]> {
+fn measure<const N: usize>(
+    runs: [(BorrowedFd<'_>, &Vec<u8>); N],
+    groups: usize,
+) -> Result<[Samples; N]> {
     let mut samples = [const { Samples(Vec::new()) }; N];
-    for _ in 0..GROUPS {
+    for _ in 0..groups {
         let mut least = [u32::MAX; N];
         for _ in 0..ROUNDS {
             for (least, (program, frame)) in least.iter_mut().zip(&runs) {

@@ -17,7 +17,6 @@ use super::sys::{self, Emitter, Hook};
 use super::world::{HERE, PORT, World, client, frame};
 use super::yardstick::{bare, verdicts};
 
-const GROUPS: usize = 3;
 const ROUNDS: usize = 4;
 /// Frames a round sends: a millisecond, so that some rounds are disturbed by nobody.
 const FRAMES: u32 = 500;
@@ -26,12 +25,12 @@ const BURSTS: usize = 300;
 const BULK: Duration = Duration::from_millis(400);
 const STRANGER: std::net::Ipv4Addr = std::net::Ipv4Addr::new(11, 0, 0, 5);
 
-pub(crate) fn figures(world: &World) -> Result<Vec<Figure>> {
+pub(crate) fn figures(world: &World, groups: usize) -> Result<Vec<Figure>> {
     let gate = world.program(Hook::Tcx)?;
     let drop = bare(Hook::Tcx, verdicts(Hook::Tcx).drop)?;
     let mut dropped = [const { Samples(Vec::new()) }; 3];
     let mut bulk = [const { Samples(Vec::new()) }; 2];
-    for _ in 0..GROUPS {
+    for _ in 0..groups {
         for (samples, filter) in dropped.iter_mut().zip([None, Some(drop.as_fd()), Some(gate)]) {
             samples.0.push(within(|place| cost_of_sending(place, filter))?);
         }

@@ -52,6 +52,9 @@ pub(crate) enum Id {
     Nftables,
     Curl,
     H2load,
+    Nginx,
+    Haproxy,
+    Wrk,
     Nextest,
     CargoFuzz,
 }
@@ -152,6 +155,24 @@ pub(crate) const NEEDS: &[Need] = &[
         "h2load",
         "a test makes many calls at once over HTTP/2 with it",
         &[Test],
+    ),
+    need(
+        Id::Nginx,
+        "nginx",
+        "gate is measured beside it, and in front of it",
+        &[Bench],
+    ),
+    need(
+        Id::Haproxy,
+        "haproxy",
+        "gate is measured beside it",
+        &[Bench],
+    ),
+    need(
+        Id::Wrk,
+        "wrk",
+        "makes the calls that are measured",
+        &[Bench],
     ),
     Need {
         id: Id::Nextest,
