@@ -10,8 +10,8 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use aya_ebpf::macros::btf_map;
 use gate_common::address::{Address, V4, V6};
 use gate_common::entry::{
-    BindKey, Bucket, CLOSED, Config, Entry, EventBudget, LOCALNETS4, LOCALNETS6, NETS4, NETS6, Near6,
-    PORT_WORDS, PORTS_PER_WORD, SpoofKey, TICK_SHIFT,
+    BindKey, Bucket, CLOSED, Config, Entry, EventBudget, LOCALNETS4, LOCALNETS6, NETS4, NETS6,
+    Near6, PORT_WORDS, PORTS_PER_WORD, SpoofKey, TICK_SHIFT,
 };
 use gate_common::event::{Event, SLOTS};
 use gate_common::filter::{FILTER_WORDS, NEAR_SLOTS, near_slot, near_slot6, place};

@@ -57,7 +57,15 @@ pub(crate) fn measure(groups: usize) -> Result<Vec<Table>> {
 
 fn table(title: &str, how: &str, figures: &[Figure]) -> Table {
     let head = [
-        "what", "gate", "unit", "yardstick", "it", "ratio", "spread", "goal", "outcome",
+        "what",
+        "gate",
+        "unit",
+        "yardstick",
+        "it",
+        "ratio",
+        "spread",
+        "goal",
+        "outcome",
     ];
     Table {
         title: title.to_owned(),

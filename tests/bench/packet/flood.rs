@@ -22,10 +22,13 @@ const FRAMES: u32 = 1 << 14;
 /// Clients in everybody's sets.
 pub(crate) const CLIENTS: u32 = 100_000;
 
+/// Puts a filter in its place; what it returns holds it there.
+type Put<'a> = Box<dyn Fn(&Place) -> Result<Option<OwnedFd>> + Send + Sync + 'a>;
+
 /// One filter of the comparison.
 struct Filter<'a> {
     name: &'static str,
-    put: Box<dyn Fn(&Place) -> Result<Option<OwnedFd>> + Send + Sync + 'a>,
+    put: Put<'a>,
     take: fn() -> Result<()>,
 }
 
@@ -39,23 +42,44 @@ pub(crate) fn native(world: &World, groups: usize) -> Result<Vec<Figure>> {
         Ok(Some(sys::link(Hook::Xdp, program, place.inside)?))
     };
     let filters = [
-        Filter { name: "bare XDP_DROP", put: Box::new(|place| link(drop.as_fd(), place)), take: NOTHING },
-        Filter { name: "gate", put: Box::new(|place| link(gate, place)), take: NOTHING },
-        Filter { name: "one lookup, 100k addresses", put: Box::new(|place| link(hash.as_fd(), place)), take: NOTHING },
+        Filter {
+            name: "bare XDP_DROP",
+            put: Box::new(|place| link(drop.as_fd(), place)),
+            take: NOTHING,
+        },
+        Filter {
+            name: "gate",
+            put: Box::new(|place| link(gate, place)),
+            take: NOTHING,
+        },
+        Filter {
+            name: "one lookup, 100k addresses",
+            put: Box::new(|place| link(hash.as_fd(), place)),
+            take: NOTHING,
+        },
         Filter {
             name: "xdp-filter, by port",
             put: Box::new(|_| {
-                command("xdp-filter", "load inside --mode native --policy allow --features tcp,ipv4")?;
+                command(
+                    "xdp-filter",
+                    "load inside --mode native --policy allow --features tcp,ipv4",
+                )?;
                 command("xdp-filter", &format!("port {PORT} --mode dst --proto tcp"))?;
                 Ok(None)
             }),
             take: || command("xdp-filter", "unload inside"),
         },
     ];
-    compare("drop, native XDP", &filters, Route::Wire, groups, |name| match name {
-        "bare XDP_DROP" => Goal::AtLeast(0.75),
-        _ => Goal::None,
-    })
+    compare(
+        "drop, native XDP",
+        &filters,
+        Route::Wire,
+        groups,
+        |name| match name {
+            "bare XDP_DROP" => Goal::AtLeast(0.75),
+            _ => Goal::None,
+        },
+    )
 }
 
 pub(crate) fn stack(world: &World, groups: usize) -> Result<Vec<Figure>> {
@@ -67,9 +91,21 @@ pub(crate) fn stack(world: &World, groups: usize) -> Result<Vec<Figure>> {
     };
     let flush: fn() -> Result<()> = || command("nft", "flush ruleset");
     let filters = [
-        Filter { name: "bare tc drop", put: Box::new(|place| link(drop.as_fd(), place)), take: NOTHING },
-        Filter { name: "gate", put: Box::new(|place| link(gate, place)), take: NOTHING },
-        Filter { name: "one lookup, 100k addresses", put: Box::new(|place| link(hash.as_fd(), place)), take: NOTHING },
+        Filter {
+            name: "bare tc drop",
+            put: Box::new(|place| link(drop.as_fd(), place)),
+            take: NOTHING,
+        },
+        Filter {
+            name: "gate",
+            put: Box::new(|place| link(gate, place)),
+            take: NOTHING,
+        },
+        Filter {
+            name: "one lookup, 100k addresses",
+            put: Box::new(|place| link(hash.as_fd(), place)),
+            take: NOTHING,
+        },
         Filter {
             name: "nft netdev ingress, set of 100k",
             put: Box::new(|_| ruleset("netdev", "hook ingress device inside").map(|()| None)),
@@ -81,10 +117,16 @@ pub(crate) fn stack(world: &World, groups: usize) -> Result<Vec<Figure>> {
             take: flush,
         },
     ];
-    compare("drop, TCX", &filters, Route::Stack, groups, |name| match name {
-        "bare tc drop" => Goal::AtLeast(0.75),
-        _ => Goal::None,
-    })
+    compare(
+        "drop, TCX",
+        &filters,
+        Route::Stack,
+        groups,
+        |name| match name {
+            "bare tc drop" => Goal::AtLeast(0.75),
+            _ => Goal::None,
+        },
+    )
 }
 
 fn ruleset(family: &str, hook: &str) -> Result<()> {
@@ -132,10 +174,20 @@ fn compare(
     let [_, gate, ..] = rates.as_slice() else {
         return Ok(Vec::new());
     };
-    let others = filters.iter().zip(&rates).filter(|(filter, _)| filter.name != "gate");
+    let others = filters
+        .iter()
+        .zip(&rates)
+        .filter(|(filter, _)| filter.name != "gate");
     Ok(others
         .map(|(filter, beside)| {
-            Figure::new(what, "Mpps", Best::Most, gate, (filter.name, beside), goal(filter.name))
+            Figure::new(
+                what,
+                "Mpps",
+                Best::Most,
+                gate,
+                (filter.name, beside),
+                goal(filter.name),
+            )
         })
         .collect())
 }
@@ -157,15 +209,18 @@ fn rate(filter: &Filter<'_>, route: Route) -> Result<f64> {
         let frame = frame(place.address, client(0), PORT);
         let mut best = 0f64;
         for _ in 0..ROUNDS {
-            let before = place.arrived()?;
-            let took =
-                sys::flood(generator.as_fd(), &frame, FRAMES, ingress).context("flood")?;
+            let before = Place::arrived()?;
+            let took = sys::flood(generator.as_fd(), &frame, FRAMES, ingress).context("flood")?;
             let arrived = match route {
                 // What the device dropped because it was full, no filter saw.
-                Route::Wire => u32::try_from(place.arrived()? - before)?,
+                Route::Wire => u32::try_from(Place::arrived()? - before)?,
                 Route::Stack => FRAMES,
             };
-            ensure!(arrived > FRAMES / 2, "{}: only {arrived} frames arrived", filter.name);
+            ensure!(
+                arrived > FRAMES / 2,
+                "{}: only {arrived} frames arrived",
+                filter.name
+            );
             best = best.max(f64::from(arrived) / f64::from(FRAMES) / f64::from(took) * 1e3);
         }
         drop((kept, opened));

@@ -46,24 +46,47 @@ fn same_source(world: &World, hook: Hook, count: u32, groups: usize) -> Result<V
     let other = frame(NOWHERE, STRANGER, 22);
     let stranger = frame(NOWHERE, STRANGER, PORT);
     let known = frame(NOWHERE, client(0), PORT);
-    let [passed, parsed, missed, found, gate_other, gate_deny, gate_allow] = measure([
-        (pass.as_fd(), &other),
-        (drop.as_fd(), &other),
-        (hash.as_fd(), &stranger),
-        (hash.as_fd(), &known),
-        (gate, &other),
-        (gate, &stranger),
-        (gate, &known),
-    ], groups)?;
+    let [idle, read, missed, found, gate_other, gate_deny, gate_allow] = measure(
+        [
+            (pass.as_fd(), &other),
+            (drop.as_fd(), &other),
+            (hash.as_fd(), &stranger),
+            (hash.as_fd(), &known),
+            (gate, &other),
+            (gate, &stranger),
+            (gate, &known),
+        ],
+        groups,
+    )?;
     let figure = |path: &str, samples, beside, goal| {
         let name = format!("{}, {path}, {count} clients", label(hook));
         Figure::new(name, "ns", Best::Least, samples, beside, goal)
     };
     Ok(vec![
-        figure("other port", &gate_other, ("parse, pass", &parsed), Goal::AtMost(10.0 / 7.0)),
-        figure("other port", &gate_other, ("no work at all", &passed), Goal::None),
-        figure("deny", &gate_deny, ("parse and one lookup", &missed), Goal::AtMost(25.0 / 13.0)),
-        figure("allow", &gate_allow, ("parse and one lookup", &found), Goal::AtMost(25.0 / 14.0)),
+        figure(
+            "other port",
+            &gate_other,
+            ("parse, pass", &read),
+            Goal::AtMost(10.0 / 7.0),
+        ),
+        figure(
+            "other port",
+            &gate_other,
+            ("no work at all", &idle),
+            Goal::None,
+        ),
+        figure(
+            "deny",
+            &gate_deny,
+            ("parse and one lookup", &missed),
+            Goal::AtMost(25.0 / 13.0),
+        ),
+        figure(
+            "allow",
+            &gate_allow,
+            ("parse and one lookup", &found),
+            Goal::AtMost(25.0 / 14.0),
+        ),
     ])
 }
 
@@ -81,39 +104,67 @@ fn random_source(world: &World, count: u32, groups: usize) -> Result<Vec<Figure>
         kept.push(table);
         Ok(program)
     };
-    let parsed = jump(drop.as_fd(), clients(count))?;
+    let read = jump(drop.as_fd(), clients(count))?;
     let hashed = jump(hash.as_fd(), clients(count))?;
     let present = jump(seen.as_fd(), clients(count))?;
     let judged = jump(gate, clients(count))?;
     let missed = jump(hash.as_fd(), strangers())?;
     let denied = jump(gate, strangers())?;
-    let [parsed, hashed, present, judged, missed, denied] = measure([
-        (parsed.as_fd(), &known),
-        (hashed.as_fd(), &known),
-        (present.as_fd(), &known),
-        (judged.as_fd(), &known),
-        (missed.as_fd(), &known),
-        (denied.as_fd(), &known),
-    ], groups)?;
+    let [read, hashed, present, judged, missed, denied] = measure(
+        [
+            (read.as_fd(), &known),
+            (hashed.as_fd(), &known),
+            (present.as_fd(), &known),
+            (judged.as_fd(), &known),
+            (missed.as_fd(), &known),
+            (denied.as_fd(), &known),
+        ],
+        groups,
+    )?;
     let figure = |path: &str, samples, beside, goal| {
         let name = format!("xdp, {path}, random of {count}");
         Figure::new(name, "ns", Best::Least, samples, beside, goal)
     };
     Ok(vec![
-        figure("allow", &judged, ("parse and one lookup", &hashed), Goal::AtMost(1.25)),
-        figure("lookup, entry not read", &present, ("parse and one lookup", &hashed), Goal::None),
-        figure("lookup", &hashed, ("parse only", &parsed), Goal::None),
-        figure("deny", &denied, ("parse and one lookup", &missed), Goal::None),
+        figure(
+            "allow",
+            &judged,
+            ("parse and one lookup", &hashed),
+            Goal::AtMost(1.25),
+        ),
+        figure(
+            "lookup, entry not read",
+            &present,
+            ("parse and one lookup", &hashed),
+            Goal::None,
+        ),
+        figure("lookup", &hashed, ("parse only", &read), Goal::None),
+        figure(
+            "deny",
+            &denied,
+            ("parse and one lookup", &missed),
+            Goal::None,
+        ),
     ])
 }
 
 fn network(world: &World, hook: Hook, groups: usize) -> Result<Figure> {
     let hash = lookup(hook, PORT, world.table()?, Depth::Entry)?;
     let within = frame(NOWHERE, WITHIN_NETWORK, PORT);
-    let [gate, beside] = measure([(world.program(hook)?, &within), (hash.as_fd(), &within)], groups)?;
+    let [gate, beside] = measure(
+        [(world.program(hook)?, &within), (hash.as_fd(), &within)],
+        groups,
+    )?;
     let name = format!("{}, allow by one of 1000 networks", label(hook));
     let goal = Goal::AtMost(95.0 / 13.0);
-    Ok(Figure::new(name, "ns", Best::Least, &gate, ("parse and one lookup", &beside), goal))
+    Ok(Figure::new(
+        name,
+        "ns",
+        Best::Least,
+        &gate,
+        ("parse and one lookup", &beside),
+        goal,
+    ))
 }
 
 const fn label(hook: Hook) -> &'static str {

@@ -29,22 +29,33 @@ pub(crate) fn within<T: Send>(job: impl FnOnce(&Place) -> Result<T> + Send) -> R
         scope
             .spawn(|| job(&build()?))
             .join()
-            .map_err(|_| anyhow!("a measurement panicked"))?
+            .map_err(|_panic| anyhow!("a measurement panicked"))?
     })
 }
 
 fn build() -> Result<Place> {
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("new namespaces")?;
     let none = None::<&str>;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("private mounts")?;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .context("private mounts")?;
     if Path::new("/sys/fs/bpf").exists() {
-        mount(Some("bpf"), "/sys/fs/bpf", Some("bpf"), MsFlags::empty(), none).context("own bpffs")?;
+        mount(
+            Some("bpf"),
+            "/sys/fs/bpf",
+            Some("bpf"),
+            MsFlags::empty(),
+            none,
+        )
+        .context("own bpffs")?;
     }
     let mut cpus = CpuSet::new();
     cpus.set(0)?;
     sched_setaffinity(Pid::from_raw(0), &cpus).context("stay on one CPU")?;
     let address = [2, 0, 0, 0, 9, 1];
-    command("ip", &format!("link add {OUTSIDE} type veth peer name {INSIDE} address 02:00:00:00:09:01"))?;
+    command(
+        "ip",
+        &format!("link add {OUTSIDE} type veth peer name {INSIDE} address 02:00:00:00:09:01"),
+    )?;
     command("ip", &format!("link set {OUTSIDE} up"))?;
     command("ip", &format!("addr add 10.9.0.1/24 dev {INSIDE}"))?;
     command("ip", &format!("link set {INSIDE} up"))?;
@@ -57,7 +68,7 @@ fn build() -> Result<Place> {
 
 impl Place {
     /// Frames that arrived at the inside so far.
-    pub(crate) fn arrived(&self) -> Result<u64> {
+    pub(crate) fn arrived() -> Result<u64> {
         let text = std::fs::read_to_string("/proc/thread-self/net/dev")?;
         let line = text
             .lines()
@@ -89,7 +100,10 @@ pub(crate) fn fed(program: &str, arguments: &str, input: &str) -> Result<()> {
     }
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        bail!("{program} {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "{program} {arguments}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

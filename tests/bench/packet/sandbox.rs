@@ -31,8 +31,13 @@ pub(crate) fn figures(world: &World, groups: usize) -> Result<Vec<Figure>> {
     let mut dropped = [const { Samples(Vec::new()) }; 3];
     let mut bulk = [const { Samples(Vec::new()) }; 2];
     for _ in 0..groups {
-        for (samples, filter) in dropped.iter_mut().zip([None, Some(drop.as_fd()), Some(gate)]) {
-            samples.0.push(within(|place| cost_of_sending(place, filter))?);
+        for (samples, filter) in dropped
+            .iter_mut()
+            .zip([None, Some(drop.as_fd()), Some(gate)])
+        {
+            samples
+                .0
+                .push(within(|place| cost_of_sending(place, filter))?);
         }
         for (samples, filter) in bulk.iter_mut().zip([None, Some(gate)]) {
             samples.0.push(within(|place| throughput(place, filter))?);
@@ -42,9 +47,30 @@ pub(crate) fn figures(world: &World, groups: usize) -> Result<Vec<Figure>> {
     let [free, gated] = bulk;
     let sent = "a sandbox's own frame, dropped by TCX";
     Ok(vec![
-        Figure::new(sent, "ns", Best::Least, &gate, ("bare tc drop", &bare), Goal::AtMost(1.05)),
-        Figure::new(sent, "ns", Best::Least, &gate, ("no filter", &none), Goal::None),
-        Figure::new("bulk TCP of a client, TCX", "Gbit/s", Best::Most, &gated, ("no filter", &free), Goal::AtLeast(0.95)),
+        Figure::new(
+            sent,
+            "ns",
+            Best::Least,
+            &gate,
+            ("bare tc drop", &bare),
+            Goal::AtMost(1.05),
+        ),
+        Figure::new(
+            sent,
+            "ns",
+            Best::Least,
+            &gate,
+            ("no filter", &none),
+            Goal::None,
+        ),
+        Figure::new(
+            "bulk TCP of a client, TCX",
+            "Gbit/s",
+            Best::Most,
+            &gated,
+            ("no filter", &free),
+            Goal::AtLeast(0.95),
+        ),
     ])
 }
 
@@ -82,7 +108,10 @@ fn throughput(place: &Place, filter: Option<BorrowedFd<'_>>) -> Result<f64> {
             ready.recv()?;
             command("ip", &format!("addr add {}/32 dev {OUTSIDE}", client(5)))?;
             command("ip", &format!("link set {OUTSIDE} up"))?;
-            command("ip", &format!("route add 10.9.0.0/24 dev {OUTSIDE} src {}", client(5)))?;
+            command(
+                "ip",
+                &format!("route add 10.9.0.0/24 dev {OUTSIDE} src {}", client(5)),
+            )?;
             let mut stream = TcpStream::connect(SocketAddr::from((HERE, PORT)))?;
             let block = vec![0u8; 1 << 17];
             let started = Instant::now();
@@ -99,7 +128,9 @@ fn throughput(place: &Place, filter: Option<BorrowedFd<'_>>) -> Result<f64> {
         moved.send(())?;
         let (stream, _) = listener.accept()?;
         let best = receive(stream)?;
-        sandbox.join().map_err(|_| anyhow!("the sender panicked"))??;
+        sandbox
+            .join()
+            .map_err(|_panic| anyhow!("the sender panicked"))??;
         Ok(best)
     })
 }

@@ -133,14 +133,8 @@ struct XdpContext {
 fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<i32> {
     // SAFETY: `attributes` is the head of the command's attributes, its pointers are alive at the
     // caller, and the kernel takes absent fields as zero.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            &raw mut *attributes,
-            size_of::<T>(),
-        )
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attributes, size_of::<T>()) };
     if result < 0 {
         Err(io::Error::last_os_error())
     } else {
@@ -262,21 +256,22 @@ pub(crate) struct Emitter(OwnedFd);
 impl Emitter {
     pub(crate) fn new(ifindex: u32) -> io::Result<Self> {
         // SAFETY: no pointers are passed; the descriptor is checked before it is owned.
-        let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+        let socket =
+            unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
         if socket < 0 {
             return Err(io::Error::last_os_error());
         }
         let socket = owned(socket);
         // SAFETY: all zeroes is a valid address of this kind.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
         address.sll_ifindex = ifindex.cast_signed();
         // SAFETY: the address lives through the call and its size is its own.
         let bound = unsafe {
             libc::bind(
                 socket.as_raw_fd(),
                 (&raw const address).cast(),
-                size_of::<libc::sockaddr_ll>() as u32,
+                u32::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?,
             )
         };
         if bound < 0 {

@@ -30,7 +30,7 @@ const STRANGERS: Ipv4Addr = Ipv4Addr::new(11, 0, 0, 0);
 pub(crate) const WITHIN_NETWORK: Ipv4Addr = Ipv4Addr::new(172, 16, 5, 7);
 
 const CLASS: u32 = 1;
-const SEED: u64 = 0x5eed_0f_9a7e;
+const SEED: u64 = 0x5eed;
 
 pub(crate) struct World {
     object: Ebpf,
@@ -48,7 +48,11 @@ impl World {
         world.config(0)?;
         let mut ports: Array<_, u64> = world.map(name::PORTS)?.try_into()?;
         let shift = u32::from(PORT % PORTS_PER_WORD) * 8;
-        ports.set(u32::from(PORT / PORTS_PER_WORD), u64::from(CLASS) << shift, 0)?;
+        ports.set(
+            u32::from(PORT / PORTS_PER_WORD),
+            u64::from(CLASS) << shift,
+            0,
+        )?;
         let here = V4::from(HERE);
         let mut slots: Array<_, u64> = world.map(name::NEAR4)?.try_into()?;
         slots.set(near_slot(here), near(here, 1 << CLASS), 0)?;
@@ -165,13 +169,13 @@ pub(crate) fn frame(to: [u8; 6], source: Ipv4Addr, port: u16) -> Vec<u8> {
     // As `vary` keeps it: identification and source add up to 0xffff.
     let halves = u32::from(source);
     let sum = (halves >> 16) + (halves & 0xffff);
-    let identification = !((sum >> 16) + (sum & 0xffff)) as u16;
+    let identification = complement(sum);
     header[4..6].copy_from_slice(&identification.to_be_bytes());
     let sum: u32 = header
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
         .sum();
-    let checksum = !((sum >> 16) + (sum & 0xffff)) as u16;
+    let checksum = complement(sum);
     header[10..12].copy_from_slice(&checksum.to_be_bytes());
     let mut frame = Vec::from(to);
     frame.extend([2, 0, 0, 0, 0, 1, 8, 0]);
@@ -182,6 +186,12 @@ pub(crate) fn frame(to: [u8; 6], source: Ipv4Addr, port: u16) -> Vec<u8> {
     frame.extend([0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
     frame.extend([0; 10]);
     frame
+}
+
+/// Ones' complement of a sum of 16-bit halves.
+fn complement(sum: u32) -> u16 {
+    let [_, _, high, low] = (!((sum >> 16) + (sum & 0xffff))).to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
 fn entry(prefix: u32) -> Entry {
@@ -196,10 +206,16 @@ fn entry(prefix: u32) -> Entry {
 
 fn xdp(object: &mut Ebpf) -> Result<&mut Xdp> {
     let program = object.program_mut(name::XDP).context("no XDP program")?;
-    program.try_into().map_err(io::Error::other).map_err(Into::into)
+    program
+        .try_into()
+        .map_err(io::Error::other)
+        .map_err(Into::into)
 }
 
 fn tc(object: &mut Ebpf) -> Result<&mut SchedClassifier> {
     let program = object.program_mut(name::TC).context("no tc program")?;
-    program.try_into().map_err(io::Error::other).map_err(Into::into)
+    program
+        .try_into()
+        .map_err(io::Error::other)
+        .map_err(Into::into)
 }
