@@ -100,7 +100,7 @@ pub struct Config {
 }
 
 /// Grows with every layout; a directory of a newer one is not touched.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Every gated port is shut, loopback included.
 pub const CLOSED: u32 = 1;
@@ -122,13 +122,25 @@ pub struct Near6 {
     pub classes: u32,
 }
 
-/// Token bucket of one source, and the event budget of one CPU.
+/// Token bucket of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(C)]
 pub struct Bucket {
     pub tokens: u32,
     /// Coarse tick of the last refill.
     pub at: u32,
+}
+
+/// Events that one CPU may still report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)]
+pub struct EventBudget {
+    pub tokens: u32,
+    /// The second that the tokens are for.
+    pub second: u32,
+    /// Timer tick of the last look at the clock. The clock moves once a tick, so a flood that
+    /// spent the tokens needs to ask it no more often.
+    pub tick: u32,
 }
 
 /// One coarse tick is 2^26 ns, 67 ms: 32 bits of them last nine years of uptime.
@@ -148,4 +160,5 @@ const _: () = assert!(size_of::<BindKey>() == 2 * 4);
 const _: () = assert!(size_of::<SpoofKey>() == 2 * 4);
 const _: () = assert!(size_of::<Near6>() == 5 * 4);
 const _: () = assert!(size_of::<Bucket>() == 2 * 4);
+const _: () = assert!(size_of::<EventBudget>() == 3 * 4);
 const _: () = assert!(size_of::<Config>() == 8 * 4 + 2 * 8);

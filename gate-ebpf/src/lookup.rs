@@ -14,7 +14,7 @@ use gate_common::packet::Packet;
 use gate_common::reason::Reason;
 use gate_common::verdict::{Hook, Sources, decide};
 
-use crate::maps::Maps;
+use crate::maps::{Maps, config};
 use crate::reader::field;
 use crate::report::{count, refuse};
 
@@ -69,6 +69,9 @@ fn answer<A: Address>(
 where
     Maps: Sources<A>,
 {
+    let Some(config) = config() else {
+        return PASS;
+    };
     let hook = if ifindex == LOOPBACK_IFINDEX {
         Hook::Loopback
     } else {
@@ -83,7 +86,12 @@ where
         flags: 0,
         defect: None,
     };
-    match decide(&packet, &Maps { ifindex, probe }, hook) {
+    let maps = Maps {
+        config,
+        ifindex,
+        probe,
+    };
+    match decide(&packet, &maps, hook) {
         reason @ (Reason::NotIp
         | Reason::NotTcp
         | Reason::OtherPort
@@ -114,7 +122,7 @@ where
                 source_port: source_port as u32,
                 destination_port: port as u32,
             };
-            if refuse(lane, reason, ifindex, &tuple) {
+            if refuse(lane, reason, &maps, &tuple) {
                 DROP
             } else {
                 PASS

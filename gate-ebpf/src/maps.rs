@@ -6,12 +6,12 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns};
 use aya_ebpf::macros::btf_map;
 use gate_common::address::{Address, V4, V6};
 use gate_common::entry::{
-    AUDIT, BindKey, Bucket, CLOSED, Config, Entry, LOCALNETS4, LOCALNETS6, NETS4, NETS6, Near6,
-    PORT_WORDS, PORTS_PER_WORD, SpoofKey, TICK_SHIFT,
+    BindKey, Bucket, CLOSED, Config, Entry, EventBudget, LOCALNETS4, LOCALNETS6, NETS4, NETS6,
+    Near6, PORT_WORDS, PORTS_PER_WORD, SpoofKey, TICK_SHIFT,
 };
 use gate_common::event::{Event, SLOTS};
 use gate_common::filter::{FILTER_WORDS, NEAR_SLOTS, near_slot, near_slot6, place};
@@ -62,56 +62,41 @@ pub(crate) static GATE_STATS: PerCpuArray<u64, SLOTS> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static GATE_EVENTS: RingBuf<Event, EVENTS_BYTES> = RingBuf::new();
 #[btf_map]
-pub(crate) static GATE_EVENT_BUDGET: PerCpuArray<Bucket, 1> = PerCpuArray::new();
+pub(crate) static GATE_EVENT_BUDGET: PerCpuArray<EventBudget, 1> = PerCpuArray::new();
 
 /// The maps as one packet sees them.
 #[derive(Clone, Copy)]
 pub(crate) struct Maps {
+    /// Looked up once a packet: LLVM cannot know that a second lookup answers the same.
+    pub(crate) config: &'static Config,
     /// Where the packet came in.
     pub(crate) ifindex: u32,
     /// A test run: it leaves no trace in budgets and accusations.
     pub(crate) probe: bool,
 }
 
+/// The switches; there is always a slot 0.
 #[inline(always)]
-fn config() -> Option<&'static Config> {
+pub(crate) fn config() -> Option<&'static Config> {
     GATE_CONFIG.get(0)
 }
 
-#[inline(always)]
-fn flags() -> u32 {
-    match config() {
-        Some(config) => config.flags,
-        None => 0,
-    }
-}
-
-/// Sampled events per second and CPU.
-#[inline(always)]
-pub(crate) fn event_budget() -> u32 {
-    match config() {
-        Some(config) => config.event_budget,
-        None => 0,
-    }
-}
-
-#[inline(always)]
-pub(crate) fn audit() -> bool {
-    flags() & AUDIT != 0
-}
-
-/// Nanoseconds of the coarse clock, which costs nothing visible where `ktime_get_boot_ns` takes 25 ns.
+/// Nanoseconds of the coarse clock, which costs little where `ktime_get_boot_ns` takes 25 ns.
 #[inline(always)]
 pub(crate) fn now() -> u64 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_ktime_get_coarse_ns() }
 }
 
+/// The kernel's timer tick, in which the coarse clock moves; the verifier makes it one load.
 #[inline(always)]
-fn known<A: Address>(address: A) -> bool {
-    let Some(config) = config() else {
-        return true;
-    };
+pub(crate) fn tick() -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() as u32 }
+}
+
+#[inline(always)]
+fn known<A: Address>(config: &Config, address: A) -> bool {
     let (word, bits) = place(address, config.seed);
     match GATE_FILTER.get(word) {
         Some(word) => *word & bits == bits,
@@ -121,10 +106,7 @@ fn known<A: Address>(address: A) -> bool {
 
 /// Refills by the time that went by, then takes one connection.
 #[inline(always)]
-fn draw(source: [u32; 4]) -> bool {
-    let Some(config) = config() else {
-        return true;
-    };
+fn draw(config: &Config, source: [u32; 4]) -> bool {
     if config.syn_refill == 0 {
         return true;
     }
@@ -166,7 +148,7 @@ impl Sources<V4> for Maps {
         if let Some(classes) = unsafe { GATE_LOCAL4.get(address.0) } {
             return *classes;
         }
-        if flags() & LOCALNETS4 == 0 {
+        if self.config.flags & LOCALNETS4 == 0 {
             return 0;
         }
         match GATE_LOCALNET4.get(&Key::new(V4::BITS, address.0)) {
@@ -177,7 +159,7 @@ impl Sources<V4> for Maps {
 
     #[inline(always)]
     fn maybe_known(&self, address: V4) -> bool {
-        known(address)
+        known(self.config, address)
     }
 
     #[inline(always)]
@@ -188,7 +170,7 @@ impl Sources<V4> for Maps {
 
     #[inline(always)]
     fn net(&self, address: V4, bits: u32) -> Option<Entry> {
-        if flags() & NETS4 == 0 {
+        if self.config.flags & NETS4 == 0 {
             return None;
         }
         GATE_CIDR4.get(&Key::new(bits, address.0)).copied()
@@ -196,7 +178,7 @@ impl Sources<V4> for Maps {
 
     #[inline(always)]
     fn draw(&self, address: V4) -> bool {
-        self.probe || draw(address.wide())
+        self.probe || draw(self.config, address.wide())
     }
 }
 
@@ -213,7 +195,7 @@ impl Sources<V6> for Maps {
         if let Some(classes) = unsafe { GATE_LOCAL6.get(address.0) } {
             return *classes;
         }
-        if flags() & LOCALNETS6 == 0 {
+        if self.config.flags & LOCALNETS6 == 0 {
             return 0;
         }
         match GATE_LOCALNET6.get(&Key::new(V6::BITS, address.0)) {
@@ -224,7 +206,7 @@ impl Sources<V6> for Maps {
 
     #[inline(always)]
     fn maybe_known(&self, address: V6) -> bool {
-        known(address)
+        known(self.config, address)
     }
 
     #[inline(always)]
@@ -235,7 +217,7 @@ impl Sources<V6> for Maps {
 
     #[inline(always)]
     fn net(&self, address: V6, bits: u32) -> Option<Entry> {
-        if flags() & NETS6 == 0 {
+        if self.config.flags & NETS6 == 0 {
             return None;
         }
         GATE_CIDR6.get(&Key::new(bits, address.0)).copied()
@@ -243,7 +225,7 @@ impl Sources<V6> for Maps {
 
     #[inline(always)]
     fn draw(&self, address: V6) -> bool {
-        self.probe || draw(address.wide())
+        self.probe || draw(self.config, address.wide())
     }
 }
 
@@ -258,23 +240,17 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn anywhere(&self) -> u32 {
-        match config() {
-            Some(config) => config.anywhere,
-            None => 0,
-        }
+        self.config.anywhere
     }
 
     #[inline(always)]
     fn shut(&self) -> u32 {
-        match config() {
-            Some(config) => config.shut,
-            None => 0,
-        }
+        self.config.shut
     }
 
     #[inline(always)]
     fn closed(&self) -> bool {
-        flags() & CLOSED != 0
+        self.config.flags & CLOSED != 0
     }
 
     #[inline(always)]

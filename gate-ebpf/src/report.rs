@@ -4,11 +4,11 @@
 
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use gate_common::entry::Bucket;
+use gate_common::entry::{AUDIT, Config, EventBudget};
 use gate_common::event::{Event, HEAD_WORDS, LOST, Lane, Tuple};
 use gate_common::reason::Reason;
 
-use crate::maps::{GATE_EVENT_BUDGET, GATE_EVENTS, GATE_STATS, audit, event_budget, now};
+use crate::maps::{GATE_EVENT_BUDGET, GATE_EVENTS, GATE_STATS, Maps, now, tick};
 
 /// Where the first bytes of an event come from.
 pub(crate) trait Head {
@@ -26,22 +26,21 @@ pub(crate) fn count(lane: Lane, reason: u32) {
 
 /// Counts a refusal and says whether it is carried out.
 #[inline(always)]
-pub(crate) fn refuse<H: Head>(lane: Lane, reason: Reason, ifindex: u32, head: &H) -> bool {
-    let carried_out = !(audit() && reason.relaxed_by_audit());
+pub(crate) fn refuse<H: Head>(lane: Lane, reason: Reason, maps: &Maps, head: &H) -> bool {
+    let carried_out = !(maps.config.flags & AUDIT != 0 && reason.relaxed_by_audit());
     let lane = if carried_out { lane } else { lane.audited() };
     count(lane, reason as u32);
     if lane != Lane::Probe {
-        sample(lane, reason, ifindex, head);
+        sample(lane, reason, maps, head);
     }
     carried_out
 }
 
 #[inline(always)]
-fn sample<H: Head>(lane: Lane, reason: Reason, ifindex: u32, head: &H) {
-    let now = now();
-    if !within_budget(now) {
+fn sample<H: Head>(lane: Lane, reason: Reason, maps: &Maps, head: &H) {
+    let Some(now) = spend(maps.config) else {
         return;
-    }
+    };
     let Some(mut slot) = GATE_EVENTS.reserve(0) else {
         count(lane, LOST);
         return;
@@ -52,30 +51,35 @@ fn sample<H: Head>(lane: Lane, reason: Reason, ifindex: u32, head: &H) {
         (*event).at = now;
         (*event).reason = reason as u32;
         (*event).lane = lane as u32;
-        (*event).ifindex = ifindex;
+        (*event).ifindex = maps.ifindex;
         (*event).length = head.write(&raw mut (*event).head);
     }
     slot.submit(0);
 }
 
-/// One second of the coarse clock, near enough, has `event_budget` events.
+/// Takes one event from the budget and says when that was. One second of the coarse clock, near
+/// enough, has `event_budget` events.
 #[inline(always)]
-fn within_budget(now: u64) -> bool {
-    let Some(bucket) = GATE_EVENT_BUDGET.get_ptr_mut(0) else {
-        return false;
-    };
+fn spend(config: &Config) -> Option<u64> {
+    let budget = GATE_EVENT_BUDGET.get_ptr_mut(0)?;
     // SAFETY: this CPU's own slot, and the verifier knows it to be present.
-    let bucket: &mut Bucket = unsafe { &mut *bucket };
+    let budget: &mut EventBudget = unsafe { &mut *budget };
+    let tick = tick();
+    if budget.tokens == 0 && budget.tick == tick {
+        return None;
+    }
+    budget.tick = tick;
+    let now = now();
     let second = (now >> 30) as u32;
-    if bucket.at != second {
-        bucket.at = second;
-        bucket.tokens = event_budget();
+    if budget.second != second {
+        budget.second = second;
+        budget.tokens = config.event_budget;
     }
-    if bucket.tokens == 0 {
-        return false;
+    if budget.tokens == 0 {
+        return None;
     }
-    bucket.tokens -= 1;
-    true
+    budget.tokens -= 1;
+    Some(now)
 }
 
 impl Head for XdpContext {

@@ -8,12 +8,15 @@ use gate_common::event::{LOOPBACK_IFINDEX, Lane};
 use gate_common::reason::Reason;
 use gate_common::verdict::judge;
 
-use crate::maps::Maps;
+use crate::maps::{Maps, config};
 use crate::reader::Frame;
 use crate::report::{count, refuse};
 
 #[inline(always)]
 pub(crate) fn ingress(ctx: &TcContext) -> i32 {
+    let Some(config) = config() else {
+        return TC_ACT_UNSPEC;
+    };
     // SAFETY: the kernel hands a valid context to the program.
     let (device, arrived) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).ingress_ifindex) };
     // The two are equal for a real packet. A test run stands on `lo`, and may claim an interface.
@@ -23,7 +26,12 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
     } else {
         (Lane::Tc, device)
     };
-    match judge(&Frame::tc(ctx), &Maps { ifindex, probe }) {
+    let maps = Maps {
+        config,
+        ifindex,
+        probe,
+    };
+    match judge(&Frame::tc(ctx), &maps) {
         reason @ (Reason::NotIp
         | Reason::NotTcp
         | Reason::OtherPort
@@ -47,7 +55,7 @@ pub(crate) fn ingress(ctx: &TcContext) -> i32 {
         | Reason::WrongInterface
         | Reason::SynBudget
         | Reason::Closed) => {
-            if refuse(lane, reason, ifindex, ctx) {
+            if refuse(lane, reason, &maps, ctx) {
                 TC_ACT_SHOT
             } else {
                 TC_ACT_UNSPEC

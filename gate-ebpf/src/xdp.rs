@@ -6,16 +6,24 @@ use gate_common::event::{LOOPBACK_IFINDEX, Lane};
 use gate_common::reason::Reason;
 use gate_common::verdict::judge;
 
-use crate::maps::Maps;
+use crate::maps::{Maps, config};
 use crate::reader::Frame;
 use crate::report::{count, refuse};
 
 #[inline(always)]
 pub(crate) fn ingress(ctx: &XdpContext) -> u32 {
+    let Some(config) = config() else {
+        return XDP_PASS;
+    };
     let ifindex = ctx.ingress_ifindex() as u32;
     let probe = ifindex == LOOPBACK_IFINDEX;
     let lane = if probe { Lane::Probe } else { Lane::Xdp };
-    match judge(&Frame::xdp(ctx), &Maps { ifindex, probe }) {
+    let maps = Maps {
+        config,
+        ifindex,
+        probe,
+    };
+    match judge(&Frame::xdp(ctx), &maps) {
         reason @ (Reason::NotIp
         | Reason::NotTcp
         | Reason::OtherPort
@@ -39,7 +47,7 @@ pub(crate) fn ingress(ctx: &XdpContext) -> u32 {
         | Reason::WrongInterface
         | Reason::SynBudget
         | Reason::Closed) => {
-            if refuse(lane, reason, ifindex, ctx) {
+            if refuse(lane, reason, &maps, ctx) {
                 XDP_DROP
             } else {
                 XDP_PASS

@@ -8,6 +8,7 @@ mod cores;
 mod count;
 mod document;
 mod load;
+mod packet;
 mod peers;
 mod request;
 mod stream;
@@ -76,14 +77,15 @@ fn run() -> anyhow::Result<()> {
         Uid::effective().is_root(),
         "the bench makes a network of its own: run it as root"
     );
-    let all = ["request", "stream"];
+    let all = ["packet", "request", "stream"];
     let parts: Vec<&str> = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] | ["all"] => all.to_vec(),
         [one] if all.contains(&one) => vec![one],
-        _ => bail!("usage: gate-bench [request|stream|all] [--quick] [--write]"),
+        _ => bail!("usage: gate-bench [packet|request|stream|all] [--quick] [--write]"),
     };
     for part in parts {
         let tables: Vec<Table> = match part {
+            "packet" => packet::measure(effort.rounds)?,
             "request" => request::measure(effort)?,
             _ => stream::measure(effort)?,
         };

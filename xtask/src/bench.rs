@@ -16,7 +16,7 @@ use crate::{
 
 /// Measure gate beside its peers
 ///
-/// Installs the peers from the distribution (nginx, haproxy, the load generator wrk), builds gate with
+/// Installs the peers from the distribution (nginx, haproxy, xdp-filter, nft, the load generator wrk), builds gate with
 /// all optimisations, and runs all of them in turn, in a network namespace, on loopback, for some
 /// minutes. Prints ratios; keeps the figures as JSON under target/bench. Needs root for the namespace.
 #[derive(clap::Args)]
@@ -37,6 +37,8 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Part {
+    /// Frames: what the packet programs cost, and floods that they drop
+    Packet,
     /// Calls that are answered at once
     Request,
     /// Event streams
@@ -52,6 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         .run()?;
     let programs = Programs::in_folder("release");
     let part = match args.part {
+        Part::Packet => "packet",
         Part::Request => "request",
         Part::Stream => "stream",
         Part::All => "all",

@@ -130,6 +130,8 @@ fn found() -> BTreeSet<Id> {
         (Id::Namespaces, on_path("nsenter") && on_path("unshare")),
         (Id::Python, python.probe().is_ok()),
         (Id::Postgres, on_path("postgres") || debian_postgres()),
+        (Id::XdpTools, on_path("xdp-filter")),
+        (Id::Nftables, on_path("nft")),
         (Id::Nextest, on_path("cargo-nextest")),
         (Id::CargoFuzz, on_path("cargo-fuzz")),
     ]

@@ -48,6 +48,8 @@ pub(crate) enum Id {
     Namespaces,
     Python,
     Postgres,
+    XdpTools,
+    Nftables,
     Curl,
     H2load,
     Nginx,
@@ -129,6 +131,18 @@ pub(crate) const NEEDS: &[Need] = &[
         "postgres",
         "the store's tests start a throw-away server of their own",
         &[Test, Bench],
+    ),
+    need(
+        Id::XdpTools,
+        "xdp-filter",
+        "figures of the packet ring stand beside its own",
+        &[Bench],
+    ),
+    need(
+        Id::Nftables,
+        "nft",
+        "figures of the packet ring stand beside its own",
+        &[Bench],
     ),
     need(
         Id::Curl,

@@ -75,6 +75,8 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::Haproxy => tool(facts.has(Id::Haproxy), &["haproxy"]),
         Id::Wrk => tool(facts.has(Id::Wrk), &["wrk"]),
         Id::Postgres => tool(facts.has(Id::Postgres), &["postgresql"]),
+        Id::XdpTools => tool(facts.has(Id::XdpTools), &["xdp-tools"]),
+        Id::Nftables => tool(facts.has(Id::Nftables), &["nftables"]),
         Id::Nextest if facts.has(Id::Nextest) => present("found"),
         Id::Nextest => State::Missing(vec![Step::Run(
             Child::new(["cargo", "install", "--locked", "cargo-nextest", "--version"])

@@ -26,6 +26,7 @@ const PLACES: &[Place] = &[
             "gate-userspace/build.rs",
             "gate-common/src/pod.rs",
             "gate-ebpf/",
+            "tests/bench/packet/",
             "tests/kernel/",
         ],
         tests_too: true,
