@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub use door::{Doorway, Doorways};
 pub use inspect::{Inspect, PacketFacts};
 pub use listen::{AdminSocket, ListenError};
+pub use metrics::scraped;
 
 use crate::control::Control;
 use replay::Replays;

@@ -7,6 +7,7 @@ mod routes;
 mod upstreams;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -55,6 +56,7 @@ pub(super) fn settle(
         [(file.admin.group.clone(), File)],
         "gate".to_owned(),
     );
+    let metrics_listen = metrics(&file.metrics, &mut shown)?;
 
     let listen = listen::listen(flags, environment, &file.listen, resolve, &mut shown)?;
     let public = listen.iter().find(|(_, reach)| *reach == Reach::Network);
@@ -92,6 +94,7 @@ pub(super) fn settle(
         master_key_file: places.master_key_file,
         admin_socket: places.admin_socket,
         admin_group,
+        metrics_listen,
         apollo_internal,
     };
     Ok(Config {
@@ -167,6 +170,18 @@ fn places(
         master_key_file,
         admin_socket: socket.into(),
     })
+}
+
+fn metrics(file: &raw::RawMetrics, shown: &mut Shown) -> Result<Option<SocketAddr>, Refused> {
+    shown.section("[metrics]");
+    let text = shown.pick("listen", [(file.listen.clone(), File)], String::new());
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let expected = "ADDRESS:PORT, or \"\" for none";
+    let address = text.parse();
+    let address = address.map_err(|_why| value::refused("metrics.listen", &text, expected))?;
+    Ok(Some(address))
 }
 
 fn host(shown: &mut Shown, given: Option<&str>) -> Result<HostName, Refused> {
