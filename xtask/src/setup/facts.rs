@@ -124,6 +124,7 @@ fn found() -> BTreeSet<Id> {
         (Id::Ip, on_path("ip")),
         (Id::Curl, on_path("curl")),
         (Id::H2load, on_path("h2load")),
+        (Id::SystemdAnalyze, on_path("systemd-analyze")),
         (Id::Namespaces, on_path("nsenter") && on_path("unshare")),
         (Id::Python, python.probe().is_ok()),
         (Id::Postgres, on_path("postgres") || debian_postgres()),

@@ -50,6 +50,7 @@ pub(crate) enum Id {
     Postgres,
     Curl,
     H2load,
+    SystemdAnalyze,
     Nextest,
     CargoFuzz,
 }
@@ -137,6 +138,12 @@ pub(crate) const NEEDS: &[Need] = &[
         Id::H2load,
         "h2load",
         "a test makes many calls at once over HTTP/2 with it",
+        &[Test],
+    ),
+    need(
+        Id::SystemdAnalyze,
+        "systemd-analyze",
+        "a test reads the units with it; systemd itself need not run",
         &[Test],
     ),
     Need {

@@ -71,6 +71,7 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::Python => tool(facts.has(Id::Python), &["python3", "python3-venv"]),
         Id::Curl => tool(facts.has(Id::Curl), &["curl"]),
         Id::H2load => tool(facts.has(Id::H2load), &["nghttp2-client"]),
+        Id::SystemdAnalyze => tool(facts.has(Id::SystemdAnalyze), &["systemd"]),
         Id::Postgres => tool(facts.has(Id::Postgres), &["postgresql"]),
         Id::Nextest if facts.has(Id::Nextest) => present("found"),
         Id::Nextest => State::Missing(vec![Step::Run(
