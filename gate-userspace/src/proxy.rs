@@ -26,6 +26,7 @@ mod kinds;
 mod stray;
 mod throttle;
 mod limit;
+mod arriving;
 mod inbound;
 mod hop;
 mod swap;
@@ -61,7 +62,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode};
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::server::conn::http1;
 use tokio::sync::{Notify, broadcast};
 
 pub use explain::{Question, Verdict};
@@ -70,6 +71,7 @@ pub use plan::Leads;
 
 use self::{
     admit::Ask,
+    arriving::Arriving,
     body::{Aborted, Body},
     call::Call,
     connection::Caller,
@@ -131,7 +133,7 @@ pub(crate) struct Worker {
 }
 
 /// Answers one request. An error closes the connection without a word.
-async fn handle(caller: Rc<Caller>, request: Request<Incoming>) -> Result<Response<Body>, Aborted> {
+async fn handle(caller: Rc<Caller>, request: Request<Arriving>) -> Result<Response<Body>, Aborted> {
     let is_closed = caller.worker.proxy.grants.mode() == Mode::Closed;
     if is_closed || caller.line.is_ordered().is_some() {
         return Err(Aborted);
@@ -148,7 +150,7 @@ async fn handle(caller: Rc<Caller>, request: Request<Incoming>) -> Result<Respon
 
 async fn serve(
     caller: &Caller,
-    request: Request<Incoming>,
+    request: Request<Arriving>,
     call: &mut Call,
 ) -> Result<Response<Body>, Stop> {
     let proxy = &*caller.worker.proxy;

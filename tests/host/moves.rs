@@ -1,16 +1,18 @@
 //! An upstream's name that leads elsewhere later: calls follow it, and the guard goes before them.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::client::Call;
-use harness::gated::Gated;
+use harness::gatectl::text;
+use harness::gated::{Gated, Launch};
 use harness::probe::{Syn, syn};
 use harness::scratch::Scratch;
 use serde_json::Value;
 
-use crate::site::{Net, Site, UPSTREAM_PORT, base, net};
+use crate::site::{Net, PORT, Site, UPSTREAM_PORT, base, net};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const NAME: &str = "provider.test";
@@ -73,6 +75,46 @@ async fn a_name_that_comes_to_this_host_is_guarded_before_the_first_call() {
     assert_eq!(call().await, 503);
 }
 
+/// Where nothing can be guarded any more, calls stay where they were, unless the operator said that
+/// the packet ring may be missing.
+#[tokio::test]
+async fn a_name_that_comes_to_an_unguarded_host_is_not_followed() {
+    for (kernel, is_followed) in [(None, false), (Some("off"), true)] {
+        let Some(net) = net(0) else { return };
+        let hosts = Hosts::new();
+        hosts.say("192.0.2.1");
+        // Loopback alone and an upstream elsewhere: no packet ring is needed.
+        let mut launch = Launch::on(&net.host)
+            .flag("--upstream", format!("http://{NAME}:{UPSTREAM_PORT}"))
+            .through(&["unshare", "--mount", "sh", "-c", &hosts.mount()]);
+        if let Some(word) = kernel {
+            launch = launch.flag("--kernel", word);
+        }
+        let gated = launch.start().await.unwrap();
+        let made = gated.ctl().json("client add here").await.unwrap();
+        let token = text(&made, "/token").unwrap();
+        let at = (Ipv4Addr::LOCALHOST, PORT).into();
+        let call = async || {
+            let call = Call::chat("/v1", Some(3)).bearer(&token);
+            call.complete(&net.host, at).await.unwrap().status
+        };
+        assert_eq!(call().await, 503);
+        hosts.say("127.0.0.1");
+        if is_followed {
+            until("a call is answered", async || call().await == 200).await;
+        } else {
+            let refused = "calls go where they went before";
+            until("it is refused", async || {
+                assert_eq!(call().await, 503);
+                gated.log().text().contains(refused)
+            })
+            .await;
+            assert_eq!(call().await, 503);
+            assert!(net.upstream.journal().requests().is_empty());
+        }
+    }
+}
+
 /// What the gate reads in place of `/etc/hosts`.
 struct Hosts(Scratch);
 
@@ -83,6 +125,15 @@ impl Hosts {
 
     fn file(&self) -> PathBuf {
         self.0.join("hosts")
+    }
+
+    /// What a shell does to put it there.
+    fn mount(&self) -> String {
+        let file = self.file();
+        format!(
+            "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
+            file.display()
+        )
     }
 
     /// Written in place: it is mounted.
@@ -96,13 +147,9 @@ impl Hosts {
 }
 
 async fn site(net: Net, hosts: &Hosts) -> Site {
-    let mount = format!(
-        "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
-        hosts.file().display()
-    );
     let launch = net
         .launch_to(&format!("http://{NAME}:{UPSTREAM_PORT}"))
-        .through(&["unshare", "--mount", "sh", "-c", &mount]);
+        .through(&["unshare", "--mount", "sh", "-c", &hosts.mount()]);
     let gated = launch.start().await.unwrap();
     gated.ctl().json("client add trainer").await.unwrap();
     Site { gated, net }

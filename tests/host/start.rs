@@ -97,6 +97,17 @@ async fn public_bind_with_listed_sources_shuts_everyone_out_until_provisioned() 
     assert_eq!(caller.chat("r-1", &token).await.status, 200);
 }
 
+/// Whom to believe must be readable before the first call, not found out with it.
+#[tokio::test]
+async fn unreadable_authority_of_an_upstream_is_refused() {
+    let Some(net) = net(0) else { return };
+    let upstream = "[[upstream]]\nurl = \"https://llm.example\"\nca_file = \"/nowhere/ca.pem\"\n";
+    let refused = Launch::on(&net.host).config(upstream).refused().await;
+    let refused = refused.unwrap();
+    assert_refused(&refused, "ca_file");
+    assert!(refused.log.contains("/nowhere/ca.pem"), "{}", refused.log);
+}
+
 /// Acceptance 11.
 #[tokio::test]
 async fn busy_port_is_one_clear_error() {

@@ -17,6 +17,7 @@ use crate::support::{Maker, Secure, Upstream, call, text};
 const CHAT_A: &str = "/rollout/A/v1/chat/completions";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -177,6 +178,35 @@ async fn headers_of_a_connection_have_no_place_in_a_stream() {
     raw.write_all(&head).await.unwrap();
     let kind = first_about(&mut raw, 1).await;
     assert!(matches!(kind, HEADERS | RST_STREAM), "{kind}");
+    assert_eq!(upstream.connections(), 0);
+}
+
+/// Some callers take a reset for the loss of an answer that has come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_caller_may_finish_what_it_sends() {
+    let upstream = Upstream::plain();
+    let secure = Secure::start(Maker::before(&upstream));
+    let mut raw = hello(&secure).await;
+    let post = b"\x83\x87\x84\x41\x09localhost";
+    raw.write_all(&frame(HEADERS, END_HEADERS, 1, post))
+        .await
+        .unwrap();
+    assert_eq!(first_about(&mut raw, 1).await, HEADERS);
+    let rest = [
+        frame(DATA, 0, 1, b"{"),
+        frame(DATA, END_STREAM, 1, b"}"),
+        frame(PING, 0, 0, &[7; 8]),
+    ];
+    raw.write_all(&rest.concat()).await.unwrap();
+    // The answer to the ping comes after whatever was said of the stream.
+    let mut kinds = Vec::new();
+    while kinds.last() != Some(&PING) {
+        kinds.push(next(&mut raw).await.expect("the connection goes on").0);
+    }
+    assert!(
+        kinds.contains(&DATA) && !kinds.contains(&RST_STREAM),
+        "{kinds:?}"
+    );
     assert_eq!(upstream.connections(), 0);
 }
 

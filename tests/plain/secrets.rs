@@ -6,6 +6,11 @@ use std::{
 };
 
 use gate_userspace::{proxy::live::Cut, settings::CredentialMode};
+use harness::{
+    authority::{Authority, Until},
+    netns::Namespace,
+    upstream::{Reply, Wire},
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{
@@ -70,6 +75,22 @@ fn no_secret_is_logged_at_any_level() {
     running.head();
     gate.close("A");
     running.rest();
+    // The same crates speak for the provider here, so this is twice the noise of a gate.
+    let ca = Authority::new().unwrap();
+    let config = ca
+        .server(&["localhost"], Until::LongFromNow, &["h2"])
+        .unwrap();
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let answer = |_: &harness::upstream::Seen| Reply::whole(200, "text/plain", ANSWER);
+    let wire = Wire::tls(config);
+    let far = harness::upstream::Upstream::over(wire, &Namespace::here(), anywhere, answer);
+    let far = far.unwrap();
+    let lines = format!("url = \"{}\"\n{}\nhttp2 = true", far.url(), ca.line());
+    let over_two = Maker::configured(&lines).start();
+    let (c, _) = over_two.two_rollouts();
+    let path = "/rollout/A/v1/chat/completions";
+    let reply = over_two.call("POST", path, &[("x-api-key", &c)], PROMPT);
+    assert_eq!(reply.text(), ANSWER);
     let keep = Maker::before(&upstream)
         .set(|settings| settings.upstreams[0].credential = CredentialMode::Keep)
         .start();
@@ -77,10 +98,10 @@ fn no_secret_is_logged_at_any_level() {
     let headers = [("x-gate-token", token.as_str()), ("authorization", OWN_KEY)];
     keep.call("GET", "/v1/models", &headers, "");
     block_on(keep.live.cut_all(Cut::Panic));
-    drop((gate, keep));
+    drop((gate, over_two, keep));
     let log = log.text();
     assert!(log.contains("rollout") && log.contains("refused") && log.contains("decision"));
-    for secret in [&a, &b, &token, &mistyped] {
+    for secret in [&a, &b, &c, &token, &mistyped] {
         let secret_part = &secret[17..];
         assert!(!log.contains(secret_part), "a token is in the log");
         assert!(!replies.contains(secret_part), "a token is in an answer");

@@ -236,6 +236,16 @@ fn connections_are_used_again_both_ways() {
     assert_eq!(ports[0], ports[2]);
 }
 
+/// Also when no further call comes.
+#[test]
+fn a_connection_that_nobody_needs_is_closed() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let (a, _) = gate.two_rollouts();
+    assert_eq!(gate.bearer(&a, "POST", CHAT_A).status, 200);
+    upstream.wait_for_closed(1);
+}
+
 #[test]
 fn large_bodies_pass_both_ways_byte_for_byte() {
     let upstream =

@@ -3,6 +3,7 @@
 //! Holds the command line and nothing else: every command is a file named after it. The commands
 //! that build or test call `setup` first, so a fresh clone needs no step before any of them.
 
+mod bench;
 mod build;
 mod check;
 mod child;
@@ -43,6 +44,7 @@ enum Command {
     Run(run::Args),
     Demo(demo::Args),
     Test(test::Args),
+    Bench(bench::Args),
     Fuzz(fuzz::Args),
     Check(check::Args),
     Tidy(tidy::Args),
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Tidy(args) => tidy::run(&args),

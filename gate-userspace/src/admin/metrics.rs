@@ -45,6 +45,8 @@ impl Api {
         let packet = self.inspect.packet_ring().await;
         let grants = self.control.grants();
         let (clients, rollouts) = grants.counts();
+        let interfaces = packet.ring.interfaces.iter();
+        let uncovered = interfaces.filter(|interface| !interface.covered).count();
         let mut text = String::new();
         let gauges = [
             ("gate_revision", "Last change applied.", grants.revision().0),
@@ -66,6 +68,11 @@ impl Api {
                 packet.ring.capacity as u64,
             ),
             (
+                "gate_uncovered_interfaces",
+                "Interfaces beside `lo` on which no hook stands.",
+                uncovered as u64,
+            ),
+            (
                 "gate_packet_drift",
                 "Differences found at the last look.",
                 packet.drift,
@@ -79,16 +86,6 @@ impl Api {
                 "gate_packet_up",
                 "1 when the packet ring stands everywhere.",
                 u64::from(packet.ring.state == RingState::Up),
-            ),
-            (
-                "gate_packet_uncovered",
-                "Interfaces that no packet program guards.",
-                packet
-                    .ring
-                    .interfaces
-                    .iter()
-                    .filter(|one| !one.covered)
-                    .count() as u64,
             ),
         ];
         for (name, help, value) in gauges {
@@ -108,7 +105,7 @@ impl Api {
                 format_args!("{name}{{reason=\"{reason}\"}} {count}\n"),
             );
         }
-        interfaces(&mut text, &packet.ring);
+        put_interfaces(&mut text, &packet.ring);
         let name = "gate_build_info";
         let version = env!("CARGO_PKG_VERSION");
         put(
@@ -122,7 +119,7 @@ impl Api {
     }
 }
 
-fn interfaces(text: &mut String, ring: &PacketRing) {
+fn put_interfaces(text: &mut String, ring: &PacketRing) {
     let name = "gate_packet_interface_covered";
     put(
         text,

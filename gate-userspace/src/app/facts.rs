@@ -193,8 +193,8 @@ pub(super) fn upstream(found: Leads, protected: &[Protected], is_standing: bool)
         None => "nothing to guard: a Unix socket".to_owned(),
         Some(_) if found.addresses.is_empty() => "nothing to guard: no address".to_owned(),
         Some(_) if !is_here => "nothing to guard: not on this host".to_owned(),
-        Some(port) if !guarded(port) => format!("OFF: port {port} is open to others"),
-        Some(port) if !is_standing => format!("NO PACKET RING: port {port} is open to others"),
+        Some(port) if !guarded(port) => format!("OFF: port {port} is not guarded"),
+        Some(port) if !is_standing => format!("NO PACKET RING: port {port} is not guarded"),
         Some(port) => format!("port {port} is guarded"),
     };
     UpstreamView {

@@ -24,7 +24,7 @@ pub struct Flags {
     #[arg(long, value_name = "listed|any")]
     pub sources: Option<String>,
 
-    /// Send accepted calls to this URL
+    /// Send accepted calls here: http://, https:// or unix:SOCKET
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
 
@@ -88,6 +88,7 @@ pub struct Flags {
 const EXAMPLES: &str = "\
 Examples:
   gated --upstream http://127.0.0.1:9000
+  gated --upstream https://api.openai.com --upstream-key-env OPENAI_API_KEY
   gated --listen 0.0.0.0:8765 --sources listed --upstream http://127.0.0.1:9000 --upstream-key-env PROVIDER_KEY
   gated --config /etc/gate/gate.toml --check
 

@@ -201,6 +201,64 @@ fn an_upstream_by_flag_alone_may_need_no_key() {
     assert!(!config.shown.to_string().contains("sk-up"));
 }
 
+#[test]
+fn an_upstreams_certificate_is_checked_against_what_was_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["llm.example".to_owned()]).unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, made.cert.pem()).unwrap();
+    let upstream = |url: &str, more: &str| {
+        let file = format!("[[upstream]]\nurl = \"{url}\"\n{more}");
+        settle(&[], &[], &file).map(|mut config| config.settings.upstreams.remove(0))
+    };
+    let named = format!("ca_file = \"{}\"\nhttp2 = true", ca.display());
+    let https = upstream("https://llm.example", &named).unwrap();
+    let tls = https.tls.unwrap();
+    assert_eq!(tls.name.to_str(), "llm.example");
+    assert_eq!(tls.client.alpn_protocols, [&b"h2"[..], b"http/1.1"]);
+    assert!(https.http2);
+    // In the clear there is nobody to check; to say so is a mistake that must not pass for safety.
+    for url in ["http://llm.example", "unix:/run/llm.sock"] {
+        assert!(
+            matches!(upstream(url, &named), Err(Refused::Value { .. })),
+            "{url}"
+        );
+        assert!(
+            upstream(url, "http2 = true").unwrap().tls.is_none(),
+            "{url}"
+        );
+    }
+    for file in ["missing.pem", "."] {
+        let path = folder.path().join(file);
+        let bad = format!("ca_file = \"{}\"", path.display());
+        let refused = upstream("https://llm.example", &bad).unwrap_err();
+        assert!(matches!(refused, Refused::Roots { .. }), "{refused}");
+        assert!(refused.hint().contains("ca_file"), "{}", refused.hint());
+    }
+}
+
+#[test]
+fn a_key_can_come_from_the_service_manager() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("openai"), "sk-systemd\n").unwrap();
+    let directory = folder.path().display().to_string();
+    let given = [("CREDENTIALS_DIRECTORY", directory.as_str())];
+    let file =
+        |name: &str| format!("[[upstream]]\nurl = \"http://u\"\nkey_credential = \"{name}\"");
+    let config = settle(&[], &given, &file("openai")).unwrap();
+    assert!(config.settings.upstreams[0].key.is_some());
+    assert!(!config.shown.to_string().contains("sk-systemd"));
+    for (given, name) in [
+        (&given[..], "missing"),
+        (&given, "../openai"),
+        (&given, ".."),
+        (&[], "openai"),
+    ] {
+        let refused = settle(&[], given, &file(name)).unwrap_err();
+        assert!(!refused.hint().is_empty(), "{name}: {refused}");
+    }
+}
+
 /// A verifiers route always checks the rollout in its path (acceptance 35).
 #[test]
 fn the_verifiers_profile_by_flag_stands_on_the_rollout_path() {

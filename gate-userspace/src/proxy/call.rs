@@ -7,11 +7,11 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{
     admit::Permit,
+    arriving::Arriving,
     body::Body,
     connection::Caller,
     counters::Count,
@@ -47,7 +47,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn begin(caller: &Rc<Caller>, request: &Request<Incoming>) -> Self {
+    pub(crate) fn begin(caller: &Rc<Caller>, request: &Request<Arriving>) -> Self {
         let id = caller.worker.ids.of(request.headers());
         Self {
             exchange: Exchange::begin(caller, request.method(), id.clone()),

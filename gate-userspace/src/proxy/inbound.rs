@@ -16,10 +16,9 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::{field::Field, route::Route};
+use super::{arriving::Arriving, field::Field, route::Route};
 use crate::fault::Fault;
 
 pub(crate) struct Inbound {
@@ -33,13 +32,13 @@ pub(crate) struct Inbound {
 
 /// A body on its way, or one that had to be read.
 pub(crate) enum Arrived {
-    Streams(Incoming),
+    Streams(Arriving),
     Whole(Bytes),
 }
 
 /// A body is only read here where the credential may stand in it.
 pub(crate) async fn arrive(
-    body: Incoming,
+    body: Arriving,
     route: &Route,
     patience: Duration,
 ) -> Result<(Arrived, Option<Field>), Fault> {
@@ -78,7 +77,7 @@ pub(crate) struct Ended;
 
 impl Inbound {
     /// Refuses at once what says that it is too large.
-    pub(crate) fn new(body: Incoming, limit: u64, patience: Duration) -> Result<Self, Fault> {
+    pub(crate) fn new(body: Arriving, limit: u64, patience: Duration) -> Result<Self, Fault> {
         if body.size_hint().lower() > limit {
             return Err(Fault::BodyTooLarge { limit });
         }

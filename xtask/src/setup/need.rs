@@ -51,6 +51,9 @@ pub(crate) enum Id {
     Curl,
     H2load,
     SystemdAnalyze,
+    Nginx,
+    Haproxy,
+    Wrk,
     Nextest,
     CargoFuzz,
 }
@@ -145,6 +148,24 @@ pub(crate) const NEEDS: &[Need] = &[
         "systemd-analyze",
         "a test reads the units with it; systemd itself need not run",
         &[Test],
+    ),
+    need(
+        Id::Nginx,
+        "nginx",
+        "gate is measured beside it, and in front of it",
+        &[Bench],
+    ),
+    need(
+        Id::Haproxy,
+        "haproxy",
+        "gate is measured beside it",
+        &[Bench],
+    ),
+    need(
+        Id::Wrk,
+        "wrk",
+        "makes the calls that are measured",
+        &[Bench],
     ),
     Need {
         id: Id::Nextest,

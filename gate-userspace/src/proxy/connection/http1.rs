@@ -4,20 +4,24 @@
 
 use std::{pin::pin, rc::Rc};
 
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{select, time::timeout};
 
 use super::{Caller, FLUSH};
 use crate::proxy::{
     self,
+    arriving::Arriving,
     socket::{Ending, Socket},
 };
 
 pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
     let (worker, line) = (&caller.worker, &caller.line);
     let limits = &worker.proxy.limits;
-    let service = service_fn(|request| proxy::handle(Rc::clone(caller), request));
+    let service = service_fn(|request: Request<Incoming>| {
+        proxy::handle(Rc::clone(caller), request.map(Arriving::alone))
+    });
     let io = TokioIo::new(socket.clone());
     let mut connection = pin!(worker.http1.serve_connection(io, service));
     select! { biased;

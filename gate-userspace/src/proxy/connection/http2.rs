@@ -6,7 +6,9 @@
 //! by the windows, the number of streams and the size of their heads; a stream whose answer nobody
 //! takes ends as a connection would.
 
-use std::{cell::RefCell, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{
+    cell::RefCell, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -21,6 +23,7 @@ use tokio::{
 use super::{Caller, FLUSH};
 use crate::proxy::{
     self,
+    arriving::Arriving,
     body::{Aborted, Body},
     socket::{Ending, Socket},
 };
@@ -97,6 +100,8 @@ fn builder(calls: Calls, head_size: usize) -> http2::Builder<Calls> {
 /// On HTTP/1 hyper keeps the body of an answer to HEAD to itself; here nobody does.
 async fn answer(call: Rc<Caller>, request: Request<Incoming>) -> Result<Response<Body>, Aborted> {
     let is_head = request.method() == Method::HEAD;
+    let line = Arc::clone(&call.line);
+    let request = request.map(|body| Arriving::shared(body, &line));
     let mut response = proxy::handle(call, request).await?;
     if is_head && let Body::Whole(body) = response.body() {
         let length = body.len().into();

@@ -40,8 +40,8 @@ use crate::{
 const NEXT: Duration = Duration::from_millis(250);
 
 /// An upstream that is gone without a word is noticed within the sum of these, while calls run.
-const PING: Duration = Duration::from_secs(20);
-const PONG: Duration = Duration::from_secs(10);
+const PING: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
+const PONG: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// What one stream may have on its way to us. All streams of a connection together may have as much
 /// each, so that callers who read slowly hold up nobody beside them.
@@ -185,7 +185,7 @@ async fn one(wire: Wire, address: Option<IpAddr>) -> Result<Idle, Unreachable> {
 
 /// Waits for the upstream to say how many calls it takes at once: the first ones would be too many
 /// for some.
-async fn two(wire: Wire, address: Option<IpAddr>) -> Result<Shared, Unreachable> {
+pub(super) async fn two(wire: Wire, address: Option<IpAddr>) -> Result<Shared, Unreachable> {
     let shaken = http2::Builder::new(Here)
         .timer(TokioTimer::new())
         .initial_max_send_streams(0)

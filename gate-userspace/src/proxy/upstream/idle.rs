@@ -22,7 +22,7 @@ pub(super) struct Idle {
     since: Instant,
     /// Where it goes, unless that is a Unix socket.
     pub(super) address: Option<IpAddr>,
-    /// Of the addresses, when it was taken or made.
+    /// Of the addresses: those among which its own is.
     pub(super) changes: u32,
 }
 

@@ -2,15 +2,21 @@
 //!
 //! No lock is shared between workers. An HTTP/1 connection has one holder and goes back only when
 //! both bodies were whole; an HTTP/2 connection has as many as the upstream allows. A connection to
-//! an address that the upstream's name no longer stands for gets no further call.
+//! an address that the upstream's name no longer stands for gets no further call. What nobody needs
+//! any more is closed, also when no further call comes.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     rc::Rc,
+    time::Duration,
 };
 
-use tokio::{sync::Mutex, time::timeout};
+use tokio::{
+    sync::Mutex,
+    task::spawn_local,
+    time::{sleep, timeout},
+};
 
 use super::{
     dial::{Fresh, Wanted, dial},
@@ -21,6 +27,9 @@ use crate::{
     fault::Unreachable,
     proxy::{addresses::Addresses, backend::Backend, inbound::Outcome},
 };
+
+/// How often idle connections are looked at, while there are any.
+const SWEEP: Duration = Duration::from_secs(2);
 
 /// Idle connections that one worker keeps per upstream.
 const KEPT: usize = 512;
@@ -38,6 +47,8 @@ pub(super) struct Slot {
     chose_one: Cell<bool>,
     /// Of the addresses, when this was last looked at.
     changes: Cell<u32>,
+    /// A task closes what gets old.
+    is_swept: Cell<bool>,
 }
 
 /// A connection in use. Dropped before [`Self::done`], it carries nothing more of this call: an
@@ -87,6 +98,9 @@ impl Pool {
             // In a box: what it takes to connect is large, and rarely needed.
             None => Box::pin(slot.connect(backend, wanted, is_shared)).await?,
         };
+        if matches!((&held, age), (Held::Two(_), Age::Fresh)) {
+            self.sweep(upstream);
+        }
         let lease = Lease {
             held,
             outcome: Rc::clone(outcome),
@@ -97,7 +111,40 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// Closes what gets old, for as long as there is something that can.
+    fn sweep(self: &Rc<Self>, upstream: usize) {
+        let is_swept = |slot: &Slot| slot.is_swept.replace(true);
+        if self.0.get(upstream).is_none_or(is_swept) {
+            return;
+        }
+        let pool = Rc::downgrade(self);
+        spawn_local(async move {
+            loop {
+                sleep(SWEEP).await;
+                // A reload has made another pool.
+                let Some(pool) = pool.upgrade() else { return };
+                if !pool.0.get(upstream).is_some_and(Slot::sweep) {
+                    return;
+                }
+            }
+        });
+    }
+}
+
 impl Slot {
+    /// Whether there may be something to close later. Connections in use come back here.
+    fn sweep(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        idle.extract_if(.., |idle| idle.is_old())
+            .for_each(Idle::close);
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|connection| connection.stands());
+        let is_left = !(idle.is_empty() && shared.is_empty());
+        self.is_swept.set(is_left);
+        is_left
+    }
+
     /// Lets go of connections to addresses that no longer count.
     fn follow(&self, backend: &Backend) {
         let Some(addresses) = backend.addresses() else {
@@ -173,8 +220,13 @@ impl Slot {
             if is_shared && let Some(stream) = self.free() {
                 return Ok((Held::Two(stream), Age::Used));
             }
-            let held = self.keep(dial(backend, wanted).await?, wanted);
-            Ok((held.ok_or(Unreachable::NotHttp2)?, Age::Fresh))
+            // The addresses may change meanwhile.
+            let changes = self.changes.get();
+            let held = match dial(backend, wanted).await? {
+                Fresh::One(idle) => self.keep(idle, changes, wanted),
+                Fresh::Two(shared) => self.share(shared, changes)?,
+            };
+            Ok((held, Age::Fresh))
         };
         let known = |backend: &Backend| backend.addresses().is_none_or(Addresses::are_known);
         match timeout(backend.connect_timeout, connected).await {
@@ -184,23 +236,22 @@ impl Slot {
         }
     }
 
-    fn keep(&self, fresh: Fresh, wanted: Wanted) -> Option<Held> {
-        match fresh {
-            Fresh::One(mut idle) => {
-                idle.changes = self.changes.get();
-                if wanted == Wanted::Any {
-                    self.chose_one.set(true);
-                }
-                Some(Held::One(Some(idle)))
-            }
-            Fresh::Two(shared) => {
-                self.chose_one.set(false);
-                let shared = Rc::new(shared);
-                let stream = shared.place();
-                self.shared.borrow_mut().push(shared);
-                stream.map(Held::Two)
-            }
+    fn keep(&self, mut idle: Idle, changes: u32, wanted: Wanted) -> Held {
+        idle.changes = changes;
+        if wanted == Wanted::Any {
+            self.chose_one.set(true);
         }
+        Held::One(Some(idle))
+    }
+
+    fn share(&self, shared: Shared, changes: u32) -> Result<Held, Unreachable> {
+        self.chose_one.set(false);
+        let shared = Rc::new(shared);
+        let stream = shared.place().ok_or(Unreachable::NotHttp2)?;
+        if self.changes.get() == changes {
+            self.shared.borrow_mut().push(shared);
+        }
+        Ok(Held::Two(stream))
     }
 
     fn free(&self) -> Option<Stream> {
@@ -219,6 +270,7 @@ impl Lease {
             && let Some(slot) = self.pool.0.get(self.upstream)
         {
             slot.put(connection);
+            self.pool.sweep(self.upstream);
         }
     }
 }

@@ -1,13 +1,17 @@
-//! Which idle connections are used again.
+//! Which connections are used again, and when one is given up.
+
+use std::rc::Rc;
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    net::UnixStream,
     task::{LocalSet, spawn_local},
 };
 
-use super::{idle::Idle, pool::Slot, *};
+use super::{dial::two, idle::Idle, pool::Slot, wire::Wire, *};
+use crate::fault::Unreachable;
 
 const LARGE: usize = 1 << 20;
 
@@ -44,6 +48,40 @@ async fn an_idle_connection_is_used_again() {
     };
     LocalSet::new().run_until(test).await;
 }
+
+/// An upstream that is gone without a word: its calls end, though no socket says so.
+#[tokio::test]
+async fn a_connection_that_answers_no_ping_is_given_up() {
+    let test = async {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        spawn_local(async move {
+            theirs.write_all(&SETTINGS).await.unwrap();
+            while theirs.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
+        });
+        let shared = Rc::new(two(Wire::Unix(ours), None).await.unwrap());
+        let stream = shared.place().unwrap();
+        let request = Request::get("http://upstream/").body(Inbound::whole(Bytes::new()));
+        let answer = stream.sender().try_send_request(request.unwrap()).await;
+        assert!(answer.is_err());
+        assert!(!shared.stands());
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+#[tokio::test]
+async fn what_speaks_no_http2_is_told_apart() {
+    let test = async {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let answer = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+        theirs.write_all(answer).await.unwrap();
+        let made = two(Wire::Unix(ours), None).await;
+        assert!(matches!(made, Err(Unreachable::NotHttp2)));
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// A frame of SETTINGS that leaves everything as it is (RFC 9113 section 6.5).
+const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 async fn idle() -> (Idle, DuplexStream) {
     let (ours, theirs) = duplex(1024);
