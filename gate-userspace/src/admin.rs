@@ -35,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 pub use door::{Doorway, Doorways};
 pub use inspect::{Inspect, PacketFacts};
 pub use listen::{AdminSocket, ListenError};
+pub use metrics::scraped;
 
 use crate::control::Control;
 use replay::Replays;

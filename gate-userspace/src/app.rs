@@ -7,6 +7,7 @@ mod bind;
 mod certificates;
 mod check;
 mod closed;
+mod early;
 mod events;
 mod explain;
 mod facts;
@@ -105,6 +106,9 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
 /// When the start failed. A drain that ran out of time is not an error.
 pub fn run(flags: &Flags, config: Config) -> Result<(), StartError> {
     let plan = plan(&config.settings)?;
+    if flags.guard_only {
+        return early::guard(&config.settings, plan);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -148,6 +152,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         .map(bind::take)
         .collect::<Result<Vec<_>, _>>()?;
     let socket = AdminSocket::bind(&settings.admin_socket, &settings.admin_group)?;
+    let scraped = settings.metrics_listen.map(bind::scraped).transpose()?;
 
     let names = plan.names.clone();
     let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
@@ -163,6 +168,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         mode,
         taken,
         socket,
+        scraped,
     };
     let stood = stand(parts, signals, Arc::clone(&ring)).await;
     if let (Err(_), true, Some(agent)) = (&stood, is_first, ring.agent()) {
@@ -188,6 +194,7 @@ struct Opened {
     mode: Mode,
     taken: Vec<bind::Taken>,
     socket: AdminSocket,
+    scraped: Option<tokio::net::TcpListener>,
 }
 
 /// From a standing packet ring to the last answer.
@@ -258,6 +265,10 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     };
     reload::watch(&tasks, reload);
     let api = Api::new(control, Arc::new(view), doorways);
+    if let Some(listener) = opened.scraped {
+        let scraped = admin::scraped(api.clone(), listener, tasks.last_word());
+        tasks.spawn("metrics", scraped);
+    }
     tasks.spawn("admin", admin::run(api, opened.socket, tasks.last_word()));
     announce(&grants, &ring, &bound);
     drain(signals, workers, settings, &tasks).await;

@@ -193,6 +193,8 @@ pub struct Settings {
     pub master_key_file: PathBuf,
     pub admin_socket: PathBuf,
     pub admin_group: String,
+    /// Where numbers are scraped; nothing can be changed there.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 impl Route {

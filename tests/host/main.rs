@@ -29,3 +29,5 @@ mod restart;
 mod watch;
 
 mod explain;
+
+mod deployed;

@@ -75,6 +75,19 @@ impl Taken {
     }
 }
 
+/// The listener for those who scrape, which the packet ring does not guard.
+pub(super) fn scraped(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
+    let open = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(listener)
+    };
+    open().map_err(|cause| StartError::Bind {
+        at: address.to_string(),
+        cause,
+    })
+}
+
 /// Where it listens, a port that the system chose included.
 pub(super) fn address(bound: &Bound) -> String {
     match tcp(bound) {

@@ -52,6 +52,9 @@ impl Plan {
         }
         line("store", store.to_string());
         line("admin", settings.admin_socket.display().to_string());
+        if let Some(address) = settings.metrics_listen {
+            line("metrics", format!("http://{address}/metrics"));
+        }
         text
     }
 

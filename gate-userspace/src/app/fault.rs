@@ -41,6 +41,8 @@ pub enum StartError {
     Pinned { pin_dir: PathBuf },
     #[error("`{}` is missing, and the store has upstream keys that only it opens", path.display())]
     KeyFileLost { path: PathBuf },
+    #[error("`--guard-only` has nothing to do: the packet ring is switched off")]
+    NothingToGuard,
     #[error("the packet ring is required and cannot stand")]
     Kernel(#[source] KernelError),
     #[error("open the store")]
@@ -95,6 +97,7 @@ impl StartError {
             Self::KeyFileLost { .. } => {
                 "restore it from its backup; or move the store away to start with none".into()
             }
+            Self::NothingToGuard => "set `kernel.require` to auto, require or prefer".into(),
             Self::Kernel(error) => error.hint().unwrap_or_else(|| {
                 "`--kernel prefer` starts without the packet ring, and says so".into()
             }),

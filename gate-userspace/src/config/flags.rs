@@ -76,6 +76,10 @@ pub struct Flags {
     #[arg(long)]
     pub check: bool,
 
+    /// Shut the gated ports in the packet ring, leave it pinned for the daemon, and exit
+    #[arg(long, conflicts_with_all = ["check", "print_config"])]
+    pub guard_only: bool,
+
     /// Print the effective settings with the origin of each value, and exit
     #[arg(long)]
     pub print_config: bool,

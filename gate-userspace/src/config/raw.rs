@@ -16,6 +16,7 @@ pub(in crate::config) struct RawFile {
     pub(in crate::config) limits: RawLimits,
     pub(in crate::config) store: RawStore,
     pub(in crate::config) admin: RawAdmin,
+    pub(in crate::config) metrics: RawMetrics,
     pub(in crate::config) apollo: RawApollo,
     pub(in crate::config) log: RawLog,
 }
@@ -153,6 +154,12 @@ pub(in crate::config) struct RawStore {
 pub(in crate::config) struct RawAdmin {
     pub(in crate::config) socket: Option<String>,
     pub(in crate::config) group: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct RawMetrics {
+    pub(in crate::config) listen: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

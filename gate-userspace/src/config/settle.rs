@@ -7,7 +7,7 @@ mod routes;
 mod store;
 mod upstreams;
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     Config, Environment, Flags, Log, LogFormat,
@@ -50,6 +50,7 @@ pub(super) fn settle(
         [(file.admin.group.clone(), File)],
         "gate".to_owned(),
     );
+    let metrics_listen = metrics(&file.metrics, &mut shown)?;
 
     let listen = listen::listen(flags, environment, &file.listen, resolve, &mut shown)?;
     let public = listen.iter().find(|(_, reach)| *reach == Reach::Network);
@@ -87,6 +88,7 @@ pub(super) fn settle(
         master_key_file: places.store.master_key_file,
         admin_socket: places.admin_socket,
         admin_group,
+        metrics_listen,
         apollo_internal,
     };
     Ok(Config {
@@ -158,6 +160,18 @@ fn places(
         store,
         admin_socket: socket.into(),
     })
+}
+
+fn metrics(file: &raw::RawMetrics, shown: &mut Shown) -> Result<Option<SocketAddr>, Refused> {
+    shown.section("[metrics]");
+    let text = shown.pick("listen", [(file.listen.clone(), File)], String::new());
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let expected = "ADDRESS:PORT, or \"\" for none";
+    let address = text.parse();
+    let address = address.map_err(|_why| value::refused("metrics.listen", &text, expected))?;
+    Ok(Some(address))
 }
 
 fn host(shown: &mut Shown, given: Option<&str>) -> Result<HostName, Refused> {

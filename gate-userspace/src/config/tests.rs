@@ -19,6 +19,18 @@ fn no_configuration_at_all_works() {
     assert!(config.secrets.shared.is_none());
 }
 
+#[test]
+fn the_metrics_listener_is_off_unless_an_address_is_given() {
+    let none = settle(&[], &[], "").unwrap();
+    assert_eq!(none.settings.metrics_listen, None);
+    let file = |listen: &str| format!("[metrics]\nlisten = \"{listen}\"");
+    let given = settle(&[], &[], &file("127.0.0.1:9464")).unwrap();
+    let address = "127.0.0.1:9464".parse().unwrap();
+    assert_eq!(given.settings.metrics_listen, Some(address));
+    let refused = settle(&[], &[], &file("9464")).unwrap_err();
+    assert!(matches!(refused, Refused::Value { .. }), "{refused}");
+}
+
 /// Acceptance 2 and 3.
 #[test]
 fn a_public_bind_must_say_whose_calls_it_admits() {

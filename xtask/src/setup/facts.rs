@@ -124,6 +124,7 @@ fn found() -> BTreeSet<Id> {
         (Id::Ip, on_path("ip")),
         (Id::Curl, on_path("curl")),
         (Id::H2load, on_path("h2load")),
+        (Id::SystemdAnalyze, on_path("systemd-analyze")),
         (Id::Nginx, on_path("nginx")),
         (Id::Haproxy, on_path("haproxy")),
         (Id::Wrk, on_path("wrk")),

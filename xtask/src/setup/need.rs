@@ -52,6 +52,7 @@ pub(crate) enum Id {
     Nftables,
     Curl,
     H2load,
+    SystemdAnalyze,
     Nginx,
     Haproxy,
     Wrk,
@@ -154,6 +155,12 @@ pub(crate) const NEEDS: &[Need] = &[
         Id::H2load,
         "h2load",
         "a test makes many calls at once over HTTP/2 with it",
+        &[Test],
+    ),
+    need(
+        Id::SystemdAnalyze,
+        "systemd-analyze",
+        "a test reads the units with it; systemd itself need not run",
         &[Test],
     ),
     need(

@@ -71,6 +71,7 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::Python => tool(facts.has(Id::Python), &["python3", "python3-venv"]),
         Id::Curl => tool(facts.has(Id::Curl), &["curl"]),
         Id::H2load => tool(facts.has(Id::H2load), &["nghttp2-client"]),
+        Id::SystemdAnalyze => tool(facts.has(Id::SystemdAnalyze), &["systemd"]),
         Id::Nginx => tool(facts.has(Id::Nginx), &["nginx"]),
         Id::Haproxy => tool(facts.has(Id::Haproxy), &["haproxy"]),
         Id::Wrk => tool(facts.has(Id::Wrk), &["wrk"]),

@@ -149,5 +149,6 @@ fn settings() -> Settings {
         master_key_file: "/nowhere".into(),
         admin_socket: "/nowhere".into(),
         admin_group: String::new(),
+        metrics_listen: None,
     }
 }
