@@ -75,13 +75,14 @@ impl Peer {
 
     /// Returns when it answers.
     fn ready(mut self, place: &Namespace) -> anyhow::Result<Self> {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_mins(1);
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         while place.enter(|| TcpStream::connect(at).is_err()) {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended: {status}", self.name);
             }
             anyhow::ensure!(Instant::now() < until, "{} does not listen", self.name);
+            // A program of somebody else: it tells by listening that it is ready.
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(self)

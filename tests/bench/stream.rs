@@ -67,14 +67,19 @@ fn round(
     let used = cores::used(&pids)?.saturating_sub(used);
     let count = f64::from(u32::try_from(seen.len())?);
     anyhow::ensure!(count > 0.0, "no event came");
-    row.p50.add(seen.value_at_quantile(0.5) as f64);
-    row.p99.add(seen.value_at_quantile(0.99) as f64);
+    row.p50.add(number(seen.value_at_quantile(0.5))?);
+    row.p99.add(number(seen.value_at_quantile(0.99))?);
     if server.is_some() {
         row.micros.add(used.as_secs_f64() * 1e6 / count);
-        row.kib
-            .add(held as f64 / 1024.0 / f64::from(u32::try_from(effort.streams)?));
+        let streams = f64::from(u32::try_from(effort.streams)?);
+        row.kib.add(number(held / 1024)? / streams);
     }
     Ok(())
+}
+
+/// Microseconds and KiB of a run fit 32 bits.
+fn number(value: u64) -> anyhow::Result<f64> {
+    Ok(f64::from(u32::try_from(value)?))
 }
 
 fn table(effort: Effort, servers: &[&Peer], rows: &[Row]) -> Table {
@@ -82,7 +87,7 @@ fn table(effort: Effort, servers: &[&Peer], rows: &[Row]) -> Table {
         .iter()
         .map(|server| server.name)
         .chain(["upstream alone"]);
-    let number = |value: f64| {
+    let shown_as = |value: f64| {
         if value.is_finite() {
             format!("{value:.1}")
         } else {
@@ -92,10 +97,10 @@ fn table(effort: Effort, servers: &[&Peer], rows: &[Row]) -> Table {
     let shown = names.zip(rows).map(|(name, row)| {
         vec![
             name.to_owned(),
-            number(row.p50.median()),
-            number(row.p99.median()),
-            number(row.micros.median()),
-            number(row.kib.median()),
+            shown_as(row.p50.median()),
+            shown_as(row.p99.median()),
+            shown_as(row.micros.median()),
+            shown_as(row.kib.median()),
         ]
     });
     let mut notes = Vec::new();

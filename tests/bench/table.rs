@@ -48,9 +48,11 @@ impl Table {
             text += &line(row);
         }
         text.push('\n');
-        for note in &self.notes {
-            text += &format!("* {note}\n");
-        }
-        text
+        let notes: Vec<String> = self
+            .notes
+            .iter()
+            .map(|note| format!("* {note}\n"))
+            .collect();
+        text + &notes.concat()
     }
 }

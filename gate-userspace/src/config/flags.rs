@@ -11,6 +11,10 @@ use clap::Parser;
 /// environment, which beats the file.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "gated", version, after_long_help = EXAMPLES)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that is given or not"
+)]
 pub struct Flags {
     /// Read settings from this TOML file
     #[arg(long, value_name = "FILE", env = "GATE_CONFIG")]

@@ -55,8 +55,8 @@ impl Streams {
             reader: Some(reader),
         };
         for _ in 0..count {
-            let began = begins.recv_timeout(Duration::from_secs(60));
-            began.context("a stream does not begin")??;
+            let first = begins.recv_timeout(Duration::from_mins(1));
+            first.context("a stream does not begin")??;
         }
         Ok(streams)
     }
@@ -69,6 +69,7 @@ impl Streams {
             std::mem::replace(&mut *seen, with)
         };
         drop(take(fresh));
+        // The time of the measurement itself.
         thread::sleep(time);
         Ok(take(Histogram::new(3)?))
     }
@@ -119,6 +120,7 @@ fn read(
             });
         }
         while !is_over.load(Ordering::Relaxed) {
+            // The end is told by another thread, and need not be noticed at once.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
