@@ -124,7 +124,26 @@ pub(crate) fn upstream(task: Task<'_>, small: usize, large: usize) -> anyhow::Re
     nginx(task, "upstream", task.upstream, "", &body, cores::LOAD)
 }
 
-pub(crate) fn nginx_map(task: Task<'_>, tokens: &[String], port: u16) -> anyhow::Result<Peer> {
+/// Whether nginx may gather an answer before it passes it on: dearer for it where it may not, but
+/// streams of events want it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Buffering {
+    On,
+    Off,
+}
+
+pub(crate) fn nginx_map(
+    task: Task<'_>,
+    tokens: &[String],
+    port: u16,
+    buffering: Buffering,
+) -> anyhow::Result<Peer> {
+    let buffering = match buffering {
+        Buffering::On => {
+            "proxy_buffering on; proxy_buffers 16 16k; proxy_buffer_size 16k; proxy_busy_buffers_size 64k"
+        }
+        Buffering::Off => "proxy_buffering off",
+    };
     let mut map = String::from(
         "map_hash_max_size 1000000; map_hash_bucket_size 256;\nmap $http_authorization $known {\n  default 0;\n",
     );
@@ -138,7 +157,7 @@ pub(crate) fn nginx_map(task: Task<'_>, tokens: &[String], port: u16) -> anyhow:
     )?;
     let body = format!(
         "location / {{\n  if ($known = 0) {{ return 401; }}\n  proxy_pass http://model;\n  \
-         proxy_http_version 1.1;\n  proxy_set_header Connection \"\";\n  proxy_buffering off;\n  \
+         proxy_http_version 1.1;\n  proxy_set_header Connection \"\";\n  {buffering};\n  \
          proxy_set_header Authorization \"Bearer {KEY}\";\n}}\n"
     );
     nginx(task, "nginx", port, &map, &body, cores::MEASURED)
@@ -176,7 +195,7 @@ pub(crate) fn haproxy(task: Task<'_>, tokens: &[String], port: u16) -> anyhow::R
     fs::write(&list, lines.join("\n"))?;
     let path = task.folder.join("haproxy.cfg");
     let text = format!(
-        "global\n  nbthread 1\n  maxconn 15000\ndefaults\n  mode http\n  timeout connect 5s\n  \
+        "global\n  nbthread 1\n  maxconn 9000\ndefaults\n  mode http\n  timeout connect 5s\n  \
          timeout client 600s\n  timeout server 600s\n  option http-no-delay\nfrontend f\n  \
          bind 127.0.0.1:{port} backlog 8192\n  acl known req.hdr(authorization) -f {list}\n  \
          http-request deny deny_status 401 if !known\n  \

@@ -12,7 +12,7 @@ use crate::Effort;
 use crate::cores;
 use crate::count::Samples;
 use crate::load;
-use crate::peers::{self, Peer, Task};
+use crate::peers::{self, Buffering, Peer, Task};
 use crate::table::Table;
 
 const UPSTREAM: u16 = 9000;
@@ -37,7 +37,7 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Table>> {
     };
     let _upstream = peers::upstream(task, 1024, 64 << 10)?;
     let (gate, tokens) = peers::gate(task, effort.tokens, 9001)?;
-    let nginx = peers::nginx_map(task, &tokens, 9002)?;
+    let nginx = peers::nginx_map(task, &tokens, 9002, Buffering::On)?;
     let haproxy = peers::haproxy(task, &tokens, 9003)?;
     let used = tokens.iter().take(USED).cloned().collect::<Vec<_>>();
     let script = load::script(folder.path(), &used)?;

@@ -10,7 +10,7 @@ use harness::scratch::Scratch;
 use crate::Effort;
 use crate::cores;
 use crate::count::Samples;
-use crate::peers::{self, Peer, Task};
+use crate::peers::{self, Buffering, Peer, Task};
 use crate::table::Table;
 use client::Streams;
 
@@ -36,7 +36,7 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Table>> {
     };
     let _upstream = server::start(task)?;
     let (gate, tokens) = peers::gate(task, effort.streams.min(effort.tokens), 9001)?;
-    let nginx = peers::nginx_map(task, &tokens, 9002)?;
+    let nginx = peers::nginx_map(task, &tokens, 9002, Buffering::Off)?;
     let haproxy = peers::haproxy(task, &tokens, 9003)?;
     let servers = [&gate, &nginx, &haproxy];
     let mut rows: Vec<Row> = (0..=servers.len()).map(|_| Row::default()).collect();
