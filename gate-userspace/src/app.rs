@@ -38,7 +38,7 @@ use view::View;
 use crate::{
     admin::{self, AdminSocket, Api},
     clock::Clock,
-    config::{Config, Flags},
+    config::{Config, Flags, Log},
     control::{self, Events},
     drain::Tasks,
     grants::Grants,
@@ -46,13 +46,14 @@ use crate::{
     names::Names,
     proxy::{
         Parts, Proxy,
+        access::Journal,
         listen::{self, Bound, Workers},
         live::Live,
     },
     secret::{Digest, Keyring},
     settings::{KernelNeed, Mode, Settings},
     store::Store,
-    telemetry::Chain,
+    telemetry::{self, Chain},
 };
 
 /// How long background tasks may take to stop.
@@ -118,7 +119,10 @@ pub fn run(flags: &Flags, config: Config) -> Result<(), StartError> {
 
 async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartError> {
     let Config {
-        settings, secrets, ..
+        settings,
+        secrets,
+        log,
+        ..
     } = config;
     for note in &secrets.notes {
         info!("{note}");
@@ -169,6 +173,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         taken,
         socket,
         scraped,
+        log,
     };
     let stood = stand(parts, signals, Arc::clone(&ring)).await;
     if let (Err(_), true, Some(agent)) = (&stood, is_first, ring.agent()) {
@@ -195,6 +200,7 @@ struct Opened {
     taken: Vec<bind::Taken>,
     socket: AdminSocket,
     scraped: Option<tokio::net::TcpListener>,
+    log: Log,
 }
 
 /// From a standing packet ring to the last answer.
@@ -227,6 +233,8 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     let (control, worker) = control::start(parts).await?;
     let keyring = opened.keyring;
     let (held, key_file) = (Arc::clone(&keyring), opened.key_file);
+    // Dropped behind everything that has something to tell.
+    let journal = telemetry::access(opened.log).map_err(StartError::Thread)?;
     let parts = Parts {
         settings,
         names: &opened.names,
@@ -234,6 +242,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         live,
         keyring,
         clock: clock.clone(),
+        access: journal.as_ref().map(Journal::lines),
     };
     let proxy = Proxy::new(parts);
     let bound = opened

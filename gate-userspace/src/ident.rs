@@ -119,9 +119,7 @@ impl TokenId {
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits: [u8; 11] = base62::encode(self.0.to_be_bytes());
-        digits
-            .iter()
-            .try_for_each(|digit| write!(f, "{}", char::from(*digit)))
+        f.write_str(str::from_utf8(&digits).expect("base62 digits are ASCII"))
     }
 }
 

@@ -42,7 +42,7 @@ mod body;
 mod respond;
 mod call;
 mod end;
-mod access;
+pub mod access;
 pub mod mistakes;
 pub mod counters;
 mod explain;
@@ -50,6 +50,7 @@ mod explain;
 pub(crate) mod fuzz;
 
 use std::{
+    cell::RefCell,
     future::poll_fn,
     pin::pin,
     rc::Rc,
@@ -109,6 +110,8 @@ pub struct Proxy {
     crowd: Crowd,
     counters: Counters,
     mistakes: Mistakes,
+    /// Unless nobody wants a line per call.
+    access: Option<Arc<access::Lines>>,
     is_draining: AtomicBool,
 }
 
@@ -121,6 +124,8 @@ pub struct Parts<'a> {
     pub live: Arc<Live>,
     pub keyring: Arc<Keyring>,
     pub clock: Clock,
+    /// Where a line per call goes, if anywhere.
+    pub access: Option<Arc<access::Lines>>,
 }
 
 /// What one worker has for itself.
@@ -130,6 +135,8 @@ pub(crate) struct Worker {
     setup: Current,
     ids: Ids,
     http1: http1::Builder,
+    /// The access line that was written last: its room serves the next.
+    line: RefCell<Vec<u8>>,
 }
 
 /// Answers one request. An error closes the connection without a word.
@@ -235,6 +242,7 @@ impl Proxy {
             crowd: Crowd::new(limits.connections, limits.connections_per_source),
             counters: Counters::default(),
             mistakes: Mistakes::default(),
+            access: parts.access,
             is_draining: AtomicBool::new(false),
             limits,
         })
@@ -302,6 +310,7 @@ impl Worker {
             setup: Current::of(&proxy),
             ids: Ids::new(),
             http1: connection::http1(proxy.limits.head_size),
+            line: RefCell::default(),
             proxy,
         })
     }

@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gate_userspace::{proxy::live::Cut, settings::CredentialMode};
+use gate_userspace::{
+    proxy::{
+        access::{Form, Journal},
+        live::Cut,
+    },
+    settings::CredentialMode,
+};
 use harness::{
     authority::{Authority, Until},
     netns::Namespace,
@@ -14,7 +20,7 @@ use harness::{
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{
-    Gate, Maker, PROVIDER_KEY, Upstream, begin, block_on, chunk, request, respond, wait_for_close,
+    Maker, PROVIDER_KEY, Upstream, begin, block_on, chunk, request, respond, wait_for_close,
 };
 
 const PROMPT: &str = "the-planted-prompt";
@@ -42,7 +48,8 @@ fn no_secret_is_logged_at_any_level() {
         }
         _ => respond(to, 200, "text/plain", ANSWER.as_bytes()),
     });
-    let gate = Gate::before(&upstream);
+    let journal = Journal::start(Form::Json, log.clone()).unwrap();
+    let gate = Maker::before(&upstream).access(journal.lines()).start();
     let (a, b) = gate.two_rollouts();
     let mistyped = format!("{a}x");
     let mut replies = String::new();
@@ -86,12 +93,13 @@ fn no_secret_is_logged_at_any_level() {
     let far = harness::upstream::Upstream::over(wire, &Namespace::here(), anywhere, answer);
     let far = far.unwrap();
     let lines = format!("url = \"{}\"\n{}\nhttp2 = true", far.url(), ca.line());
-    let over_two = Maker::configured(&lines).start();
+    let over_two = Maker::configured(&lines).access(journal.lines()).start();
     let (c, _) = over_two.two_rollouts();
     let path = "/rollout/A/v1/chat/completions";
     let reply = over_two.call("POST", path, &[("x-api-key", &c)], PROMPT);
     assert_eq!(reply.text(), ANSWER);
     let keep = Maker::before(&upstream)
+        .access(journal.lines())
         .set(|settings| settings.upstreams[0].credential = CredentialMode::Keep)
         .start();
     let token = keep.client(1, |_| {});
@@ -99,6 +107,8 @@ fn no_secret_is_logged_at_any_level() {
     keep.call("GET", "/v1/models", &headers, "");
     block_on(keep.live.cut_all(Cut::Panic));
     drop((gate, over_two, keep));
+    // Written is what was said before.
+    drop(journal);
     let log = log.text();
     assert!(log.contains("rollout") && log.contains("refused") && log.contains("decision"));
     for secret in [&a, &b, &c, &token, &mistyped] {

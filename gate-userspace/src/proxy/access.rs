@@ -1,21 +1,29 @@
-//! One line per call on the log, target `access`.
+//! One line per call: names and numbers only, no path (it may hold what a caller typed), no header,
+//! no body.
 //!
-//! Names and numbers only: no path (it may hold what a caller typed), no header, no body.
+//! A line is formatted by the worker whose call it was and written by [`journal`], so that a slow
+//! reader of the log holds up no call.
+
+mod journal;
+mod line;
 
 use std::time::Instant;
 
-use tracing::info;
-
+pub use self::journal::{Form, Journal, Lines};
+use self::line::Line;
 use super::{
     end::{End, Record},
     request_id::loggable,
     swap::Auth,
 };
+use crate::ident::RolloutId;
 
 pub(super) fn write(record: &Record, end: End) {
-    if !tracing::enabled!(target: "access", tracing::Level::INFO) {
+    let worker = &record.caller.worker;
+    let proxy = &worker.proxy;
+    let Some(lines) = &proxy.access else {
         return;
-    }
+    };
     let grant = record.grant.as_ref();
     let client = grant.map(|grant| grant.client.peek());
     let (kind, reason) = record
@@ -27,32 +35,32 @@ pub(super) fn write(record: &Record, end: End) {
         (None, true) => "would_refuse",
         (None, false) => "passed",
     };
-    info!(
-        target: "access",
-        id = loggable(&record.id),
-        client = client.as_ref().map(|client| client.name.as_str()),
-        rollout = record.rollout.as_ref().map(crate::ident::RolloutId::as_str),
-        token = grant.map(|grant| tracing::field::display(grant.token)),
-        source = %record.caller.peer,
-        profile = record.profile,
-        method = record.method.as_str(),
-        decision,
-        auth_mode = record.auth.map(Auth::as_str),
-        auth_delegated = record.delegated,
-        r#type = kind,
-        reason,
-        status = record.status,
-        bytes = record.bytes,
-        first_byte_ms = record.first_byte.map(|at| millis(record.began, at)),
-        total_ms = millis(record.began, Instant::now()),
-        end = end.as_str(),
-        revision = record.caller.worker.proxy.grants.revision().0,
-        "request"
-    );
-}
-
-fn millis(from: Instant, to: Instant) -> f64 {
-    let micros = to.saturating_duration_since(from).as_micros();
-    // Micros of a call fit 32 bits for an hour; longer ones only lose digits that nobody reads.
-    f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1000.0
+    let mut text = worker.line.borrow_mut();
+    let mut line = Line::begin(&mut text, lines.form(), proxy.clock.now());
+    line.text("id", loggable(&record.id));
+    line.text("client", client.as_ref().map(|client| client.name.as_str()));
+    line.text("rollout", record.rollout.as_ref().map(RolloutId::as_str));
+    line.shown("token", grant.map(|grant| grant.token));
+    line.shown("source", Some(record.caller.peer));
+    line.text("profile", Some(record.profile));
+    line.text("method", Some(record.method.as_str()));
+    line.text("decision", Some(decision));
+    line.text("auth_mode", record.auth.map(Auth::as_str));
+    line.raw("auth_delegated", record.delegated);
+    line.text("type", Some(kind));
+    line.text("reason", Some(reason));
+    line.raw("status", record.status);
+    line.raw("bytes", record.bytes);
+    if let Some(first) = record.first_byte {
+        line.millis(
+            "first_byte_ms",
+            first.saturating_duration_since(record.began),
+        );
+    }
+    let total = Instant::now().saturating_duration_since(record.began);
+    line.millis("total_ms", total);
+    line.text("end", Some(end.as_str()));
+    line.raw("revision", proxy.grants.revision().0);
+    line.end();
+    lines.push(&text);
 }

@@ -23,6 +23,7 @@ use gate_userspace::{
     names::Names,
     proxy::{
         Parts, Proxy,
+        access::Lines,
         listen::{self, Bound, BoundSocket, Workers},
         live::{Cut, Ended, Live},
     },
@@ -57,6 +58,8 @@ pub(crate) struct Maker {
     pub(crate) settings: Settings,
     /// `localhost` is known.
     pub(crate) names: Names,
+    /// Where a line per call goes.
+    pub(crate) access: Option<Arc<Lines>>,
 }
 
 impl Gate {
@@ -282,7 +285,13 @@ impl Maker {
         Self {
             settings,
             names: Names::ask(["localhost"], |_| local.to_vec()),
+            access: None,
         }
+    }
+
+    pub(crate) fn access(mut self, lines: Arc<Lines>) -> Self {
+        self.access = Some(lines);
+        self
     }
 
     pub(crate) fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
@@ -312,6 +321,7 @@ impl Maker {
             live: Arc::clone(&live),
             keyring: Arc::clone(&keyring),
             clock: clock.clone(),
+            access: self.access,
         });
         let (socket, address) = match &settings.listen[0].at {
             ListenAt::Tcp(at) => {
