@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Maker, Secure, Upstream, call, text};
+use crate::support::{Maker, Secure, Upstream, call, resident, text};
 
 const CHAT_A: &str = "/rollout/A/v1/chat/completions";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -43,6 +43,7 @@ async fn floods_of_frames_end_their_connection_and_nothing_else() {
     let secure = Secure::start(Maker::before(&upstream));
     let (a, _) = secure.gate.two_rollouts();
     let neighbour = secure.h2().await;
+    let before = resident();
     let rows: [(&str, Make); 5] = [
         // CVE-2023-44487.
         ("rapid reset", |number| {
@@ -86,6 +87,8 @@ async fn floods_of_frames_end_their_connection_and_nothing_else() {
         assert_eq!(answer.status(), StatusCode::OK, "{flood} after {sent}");
         assert_eq!(text(answer).await, r#"{"ok":true}"#, "{flood}");
     }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 96 << 20, "grew by {} MiB", grown >> 20);
     // Nothing of a flood went upstream: it had no token.
     assert_eq!(upstream.seen().len(), rows.len());
     assert!(

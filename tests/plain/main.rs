@@ -18,6 +18,7 @@ mod frames;
 mod names;
 mod upgrades;
 mod framing;
+mod abuse;
 mod endings;
 mod swap;
 mod rings;

@@ -15,9 +15,10 @@ impl Plan {
             writeln!(text, "{label:<12} {value}").expect("a string takes every write");
         };
         for listen in &settings.listen {
+            let tls = if listen.tls.is_some() { ", TLS" } else { "" };
             line(
                 "listen",
-                format!("{} (sources: {:?})", listen.at, listen.sources).to_lowercase(),
+                format!("{} (sources: {:?}{tls})", listen.at, listen.sources).to_lowercase(),
             );
         }
         for upstream in &settings.upstreams {

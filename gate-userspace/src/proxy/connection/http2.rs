@@ -67,8 +67,8 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
     let late = select! { biased;
         _why = caller.line.ordered() => None,
         ended = connection.as_mut() => return match ended {
-            Ok(()) => Ending::Orderly,
-            Err(_why) => Ending::Reset,
+            // Of an error the caller was told, and shall read it.
+            Ok(()) | Err(_) => Ending::Orderly,
         },
         late = socket.pace.over(limits.head_timeout, limits.body_idle) => Some(late),
     };
