@@ -193,5 +193,39 @@ async fn pump(
             told(done);
             rest = left;
         }
+        // TLS takes more than its socket does: what it holds back waits for this, or for more to come.
+        to.flush().await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tokio::io::{BufWriter, duplex};
+
+    use super::*;
+
+    /// Ends a test that would hang.
+    const LONG: Duration = Duration::from_secs(10);
+
+    /// The last bytes of a message do not wait for the next one.
+    #[tokio::test]
+    async fn what_a_writer_holds_back_is_sent_before_more_is_read() {
+        let (mut upstream, mut from) = duplex(64);
+        let (to, mut caller) = duplex(64);
+        let mut to = BufWriter::new(to);
+        upstream.write_all(b"hello").await.unwrap();
+        let mut said = [0; 5];
+        let never = async {
+            pump(&mut from, &mut to, |_| {}).await.unwrap();
+            std::future::pending::<Infallible>().await
+        };
+        let read = select! {
+            read = timeout(LONG, caller.read_exact(&mut said)) => read,
+            never = never => match never {},
+        };
+        read.expect("the bytes are held back").unwrap();
+        assert_eq!(&said, b"hello");
     }
 }
