@@ -10,6 +10,7 @@ pub mod listen;
 mod desk;
 pub(crate) mod connection;
 mod socket;
+mod strict;
 mod crowd;
 pub(crate) mod head;
 mod request_id;

@@ -67,6 +67,30 @@ fn an_odd_head_is_refused_and_ends_its_connection() {
             "another coding",
             "POST /rollout/A/x HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip\r\n\r\n",
         ),
+        (
+            "a coding before chunked",
+            "POST /rollout/A/x HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "a length beside a coding",
+            "POST /rollout/A/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "a length said twice",
+            "POST /rollout/A/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\n{}",
+        ),
+        (
+            "a line that ends in a feed alone",
+            "GET /rollout/A/x HTTP/1.1\r\nhost: localhost\na: b\r\n\r\n",
+        ),
+        (
+            "a head that ends in a feed alone",
+            "GET /rollout/A/x HTTP/1.1\r\nhost: localhost\r\n\n",
+        ),
+        (
+            "a coding on the old version",
+            "POST /rollout/A/x HTTP/1.0\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
     ];
     let upstream = Upstream::plain();
     let gate = Gate::before(&upstream);
@@ -87,6 +111,30 @@ fn an_odd_head_is_refused_and_ends_its_connection() {
         assert_eq!(upstream.connections(), 0, "{what}");
     }
     assert_eq!(gate.bearer(&a, "POST", CHAT_A).status, 200);
+}
+
+/// However a request is sent after another, it is read as strictly.
+#[test]
+fn an_odd_head_behind_an_honest_call_is_refused_too() {
+    let upstream = Upstream::plain();
+    let gate = Gate::before(&upstream);
+    let (a, _) = gate.two_rollouts();
+    let honest = request("POST", CHAT_A, &[("x-api-key", &a)], "{}");
+    let odd = honest.replacen("\r\n", "\n", 1);
+    assert_ne!(honest, odd);
+    let mut connection = gate.connect();
+    connection.send(&honest);
+    assert_eq!(connection.reply().status, 200);
+    connection.send(&odd);
+    assert!(all(&mut connection).starts_with("HTTP/1.1 400"));
+    // In one piece, the odd one is refused before the honest one is looked at, or behind it.
+    let mut connection = gate.connect();
+    let _closed_on_us = connection
+        .stream
+        .write_all(format!("{honest}{odd}").as_bytes());
+    let said = all(&mut connection);
+    assert!(said.matches("HTTP/1.1 200").count() <= 1, "{said}");
+    assert!(upstream.seen().len() <= 2);
 }
 
 /// One host, said once, whatever the form of the target; and HTTP/1.0 is no way around it.

@@ -2,8 +2,8 @@
 
 use crate::support::{Gate, Upstream};
 
-/// Whatever frames a request oddly is refused, or reaches the upstream framed anew; what hides
-/// behind it never becomes a request of its own.
+/// A head that frames its request oddly is refused, and so is an odd chunk; what hides behind never
+/// becomes a request of its own.
 #[test]
 fn nothing_is_smuggled_behind_a_request() {
     let hidden = "GET /rollout/B/hidden HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -50,7 +50,9 @@ fn nothing_is_smuggled_behind_a_request() {
             1,
             "{headers:?} {body:?}: {text}"
         );
-        assert!(upstream.seen().len() <= 1, "{headers:?} {body:?}");
+        // Chunks are read when their call runs already.
+        let may_reach = usize::from(headers == "transfer-encoding: chunked\r\n");
+        assert!(upstream.seen().len() <= may_reach, "{headers:?} {body:?}");
         assert!(
             !upstream.everything().contains("hidden"),
             "{headers:?} {body:?}"

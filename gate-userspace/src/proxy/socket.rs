@@ -2,7 +2,8 @@
 //!
 //! Keeps the pace without a timer per call: reads and writes leave a note, and one task per
 //! connection looks at it. Where hyper would answer a head that it cannot parse, the answer is
-//! withheld, so that it can be given in the gate's own words.
+//! withheld, so that it can be given in the gate's own words. What hyper would read leniently never
+//! reaches it.
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,6 +21,8 @@ use tokio::{
     time::sleep,
 };
 use tokio_rustls::server::TlsStream;
+
+use super::strict::{Framing, Odd};
 
 /// How long a connection may lie idle between two calls.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -45,6 +48,7 @@ pub(super) enum Turns {
 pub(super) struct Socket {
     stream: Rc<RefCell<Stream>>,
     pub(super) pace: Rc<Pace>,
+    framing: Rc<RefCell<Framing>>,
 }
 
 /// When the connection last did what it is allowed only so long.
@@ -92,6 +96,24 @@ impl Socket {
                 is_first: Cell::new(true),
                 withheld: Cell::new(None),
             }),
+            framing: Rc::new(RefCell::new(Framing::new())),
+        }
+    }
+
+    /// Whether the head of the call that begins was read strictly. Asked once for each call.
+    pub(super) fn take_head(&self) -> bool {
+        self.framing.borrow_mut().take_head()
+    }
+
+    /// The call that asked for another protocol was answered in this one.
+    pub(super) fn stay(&self) {
+        self.framing.borrow_mut().stay();
+    }
+
+    fn follow(&self, bytes: &[u8]) -> Result<(), Odd> {
+        match self.pace.turns {
+            Turns::Together => Ok(()),
+            Turns::OneByOne => self.framing.borrow_mut().follow(bytes),
         }
     }
 
@@ -157,6 +179,13 @@ impl Pace {
         self.calls.get() > 0
     }
 
+    /// Odd framing is answered like a head that is none, unless a call's answer is on its way.
+    fn refuse(&self) {
+        if !self.is_busy() {
+            self.withheld.set(Some(Status::Bad));
+        }
+    }
+
     /// What hyper wanted to say itself, if it did. What is written from here on is ours.
     pub(super) fn withheld(&self) -> Option<Status> {
         self.is_reading.set(false);
@@ -217,6 +246,12 @@ impl AsyncRead for Socket {
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
         };
+        let come = buffer.filled().get(before..).unwrap_or_default();
+        if let Err(odd) = self.follow(come) {
+            self.pace.refuse();
+            buffer.set_filled(before);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, odd)));
+        }
         match &polled {
             Poll::Ready(Ok(())) if buffer.filled().len() > before => self.pace.read(),
             Poll::Ready(_) => self.pace.saw_end.set(true),

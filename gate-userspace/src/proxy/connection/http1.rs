@@ -1,13 +1,14 @@
 //! HTTP/1: one call after the other.
 //!
-//! hyper drops the running call when its caller closes, and that drops the upstream's connection.
+//! hyper drops the running call when its caller closes, and that drops the upstream's connection. A call
+//! whose head hyper saw where the strict reading saw none ends the connection before it is looked at.
 
-use std::{pin::pin, rc::Rc};
+use std::{future::pending, pin::pin, rc::Rc};
 
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{select, time::timeout};
+use tokio::{select, sync::Notify, time::timeout};
 
 use super::{Caller, FLUSH};
 use crate::proxy::{
@@ -19,8 +20,22 @@ use crate::proxy::{
 pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
     let (worker, line) = (&caller.worker, &caller.line);
     let limits = &worker.proxy.limits;
+    let unread = &Notify::new();
     let service = service_fn(|request: Request<Incoming>| {
-        proxy::handle(Rc::clone(caller), request.map(Arriving::alone))
+        let caller = Rc::clone(caller);
+        async move {
+            if !socket.take_head() {
+                unread.notify_one();
+                pending::<()>().await;
+            }
+            let answered = proxy::handle(caller, request.map(Arriving::alone)).await;
+            if let Ok(response) = &answered
+                && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            {
+                socket.stay();
+            }
+            answered
+        }
     });
     let io = TokioIo::new(socket.clone());
     let mut connection = pin!(worker.http1.serve_connection(io, service));
@@ -35,6 +50,7 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
             Err(why) if why.is_user() => Ending::Reset,
             Err(_why) => Ending::Orderly,
         },
+        () = unread.notified() => Ending::Reset,
         late = socket.pace.over(limits.head_timeout, limits.body_idle) => late,
     }
 }
