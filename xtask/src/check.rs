@@ -1,4 +1,5 @@
-//! Checks the sources without running them: format, lints on both targets, rustdoc, house rules.
+//! Checks the sources without running them: format, lints on both targets, rustdoc, house rules,
+//! and what the dependencies may be.
 //!
 //! The kernel program is linted apart because it compiles for another target with another
 //! toolchain. The host half is linted with the real packet program inside, like every other build:
@@ -8,7 +9,7 @@ use std::process::ExitCode;
 
 use crate::{
     child::Child,
-    say,
+    deny, say,
     setup::{self, Kit, Purpose},
     steps::Steps,
     surroundings, tidy,
@@ -16,8 +17,8 @@ use crate::{
 
 /// Check format, lints, documentation and house rules
 ///
-/// Runs rustfmt, clippy on the host and on the bpf target, rustdoc and `cargo xtask tidy`; every
-/// warning is an error. All of them run, also when one fails.
+/// Runs rustfmt, clippy on the host and on the bpf target, rustdoc, `cargo xtask tidy` and what
+/// deny.toml says of dependencies; every warning is an error. All of them run, also when one fails.
 #[derive(clap::Args)]
 #[command(
     after_long_help = "Example: check on a machine without the kernel toolchain, the packet program left out\n  cargo xtask check --stub"
@@ -40,6 +41,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         sources(&mut steps, &kit.cargo());
         steps.run("clippy on bpf", || kernel_clippy(&kit));
         steps.run("rustdoc", || rustdoc(&kit.cargo()));
+        match deny::advisories() {
+            Ok(check) => {
+                steps.run("advisories", || check.run());
+            }
+            Err(why) => steps.skip("advisories", why),
+        }
     }
     Ok(steps.finish())
 }
@@ -47,6 +54,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// The quick part, which `cargo xtask test` runs too.
 pub(crate) fn sources(steps: &mut Steps, cargo: &Child) {
     steps.run("tidy", tidy::check);
+    steps.run("deny", || deny::check(cargo));
     steps.run("fmt", || {
         cargo.clone().args(["fmt", "--all", "--check"]).run()
     });

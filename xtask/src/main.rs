@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod child;
 mod demo;
+mod deny;
 mod fuzz;
 mod run;
 mod say;

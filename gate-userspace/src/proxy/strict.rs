@@ -7,6 +7,7 @@
 
 use std::mem::take;
 
+use http::Version;
 use memchr::memchr;
 
 /// More than hyper keeps of a line: whoever sends a longer one is read differently by the two.
@@ -41,8 +42,8 @@ pub(super) struct Framing {
 /// What the lines of a head said so far.
 #[derive(Debug, Default)]
 struct Head {
-    has_begun: bool,
-    is_http_1_0: bool,
+    /// Known as soon as the request line was read.
+    version: Option<Version>,
     is_chunked: bool,
     asks_for_upgrade: bool,
     length: Option<u64>,
@@ -127,7 +128,7 @@ impl Framing {
     fn read(&mut self, line: &[u8]) -> Result<(), Odd> {
         let line = line.strip_suffix(b"\r\n").ok_or(Odd)?;
         self.at = match self.at {
-            At::Head if line.is_empty() && self.head.has_begun => {
+            At::Head if line.is_empty() && self.head.version.is_some() => {
                 self.heads += 1;
                 take(&mut self.head).end()?
             }
@@ -151,10 +152,14 @@ impl Framing {
 
 impl Head {
     fn read(&mut self, line: &[u8]) -> Result<(), Odd> {
-        if !self.has_begun {
+        if self.version.is_none() {
+            let version = if line.ends_with(b"HTTP/1.0") {
+                Version::HTTP_10
+            } else {
+                Version::HTTP_11
+            };
             // Empty lines before a request are skipped (RFC 9112, 2.2).
-            self.has_begun = !line.is_empty();
-            self.is_http_1_0 = line.ends_with(b"HTTP/1.0");
+            self.version = (!line.is_empty()).then_some(version);
             return Ok(());
         }
         // What is no field, hyper refuses.
@@ -185,7 +190,7 @@ impl Head {
     fn end(self) -> Result<At, Odd> {
         match (self.is_chunked, self.length) {
             (true, Some(_)) => Err(Odd),
-            (true, None) if self.is_http_1_0 => Err(Odd),
+            (true, None) if self.version == Some(Version::HTTP_10) => Err(Odd),
             _ if self.asks_for_upgrade => Ok(At::Upgrade),
             (true, None) => Ok(At::ChunkSize),
             (false, None | Some(0)) => Ok(At::Head),
