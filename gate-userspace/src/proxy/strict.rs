@@ -22,7 +22,7 @@ enum At {
     Chunk(u64),
     ChunkEnd,
     Trailer,
-    /// Behind the head of a call that asks for another protocol: what comes is no HTTP if it is granted.
+    /// Behind a call that asks for another protocol: what comes is no HTTP if it is granted.
     Upgrade,
 }
 
@@ -30,6 +30,8 @@ enum At {
 #[derive(Debug)]
 pub(super) struct Framing {
     at: At,
+    /// Where the byte behind the body stands.
+    then: At,
     /// What was read of a line before its end came.
     line: Vec<u8>,
     head: Head,
@@ -58,6 +60,7 @@ impl Framing {
     pub(super) fn new() -> Self {
         Self {
             at: At::Head,
+            then: At::Head,
             line: Vec::new(),
             head: Head::default(),
             heads: 0,
@@ -76,7 +79,7 @@ impl Framing {
                 At::Body(left) => {
                     let (rest, left) = skip(bytes, left);
                     bytes = rest;
-                    self.at = if left == 0 { At::Head } else { At::Body(left) };
+                    self.at = if left == 0 { self.then } else { At::Body(left) };
                 }
                 At::Chunk(left) => {
                     let (rest, left) = skip(bytes, left);
@@ -120,7 +123,11 @@ impl Framing {
 
     /// The other protocol was not granted: HTTP goes on, unless something was sent in advance.
     pub(super) fn stay(&mut self) {
-        if self.at == At::Upgrade && !self.has_passed {
+        if self.has_passed {
+            return;
+        }
+        self.then = At::Head;
+        if self.at == At::Upgrade {
             self.at = At::Head;
         }
     }
@@ -130,7 +137,13 @@ impl Framing {
         self.at = match self.at {
             At::Head if line.is_empty() && self.head.version.is_some() => {
                 self.heads += 1;
-                take(&mut self.head).end()?
+                let head = take(&mut self.head);
+                self.then = if head.asks_for_upgrade {
+                    At::Upgrade
+                } else {
+                    At::Head
+                };
+                head.body()?.unwrap_or(self.then)
             }
             At::Head => {
                 self.head.read(line)?;
@@ -142,7 +155,7 @@ impl Framing {
             },
             At::ChunkEnd if line.is_empty() => At::ChunkSize,
             At::ChunkEnd => return Err(Odd),
-            At::Trailer if line.is_empty() => At::Head,
+            At::Trailer if line.is_empty() => self.then,
             At::Trailer => At::Trailer,
             at @ (At::Body(_) | At::Chunk(_) | At::Upgrade) => at,
         };
@@ -160,6 +173,10 @@ impl Head {
             };
             // Empty lines before a request are skipped (RFC 9112, 2.2).
             self.version = (!line.is_empty()).then_some(version);
+            return Ok(());
+        }
+        // Most lines are told apart by their first byte.
+        if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T' | b'u' | b'U')) {
             return Ok(());
         }
         // What is no field, hyper refuses.
@@ -186,15 +203,14 @@ impl Head {
         Ok(())
     }
 
-    /// What follows the head.
-    fn end(self) -> Result<At, Odd> {
+    /// What follows the head, if anything does.
+    fn body(&self) -> Result<Option<At>, Odd> {
         match (self.is_chunked, self.length) {
             (true, Some(_)) => Err(Odd),
             (true, None) if self.version == Some(Version::HTTP_10) => Err(Odd),
-            _ if self.asks_for_upgrade => Ok(At::Upgrade),
-            (true, None) => Ok(At::ChunkSize),
-            (false, None | Some(0)) => Ok(At::Head),
-            (false, Some(length)) => Ok(At::Body(length)),
+            (true, None) => Ok(Some(At::ChunkSize)),
+            (false, None | Some(0)) => Ok(None),
+            (false, Some(length)) => Ok(Some(At::Body(length))),
         }
     }
 }
@@ -289,6 +305,26 @@ mod tests {
         framing.stay();
         framing.follow(next).unwrap();
         assert!(!framing.take_head());
+    }
+
+    /// Asking for another protocol excuses nothing in front of it.
+    #[test]
+    fn the_body_of_a_call_that_asks_for_an_upgrade_is_read() {
+        let asks = b"POST / HTTP/1.1\r\nupgrade: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut framing = Framing::new();
+        framing.follow(asks).unwrap();
+        assert_eq!(framing.follow(b"1\na"), Err(Odd));
+        let mut framing = Framing::new();
+        framing.follow(asks).unwrap();
+        framing.follow(b"1\r\na\r\n0\r\n\r\n\n").unwrap();
+        assert!(framing.has_passed);
+        // Refused before its body came: HTTP goes on behind it.
+        let mut framing = Framing::new();
+        framing.follow(asks).unwrap();
+        framing.stay();
+        let body = b"0\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+        framing.follow(body).unwrap();
+        assert_eq!((framing.at, framing.heads), (At::Head, 2));
     }
 
     proptest! {
