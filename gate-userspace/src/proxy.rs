@@ -21,6 +21,7 @@ mod open;
 pub(crate) mod field;
 pub(crate) mod present;
 pub mod live;
+mod claims;
 mod identify;
 mod admit;
 mod kinds;

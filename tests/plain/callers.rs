@@ -1,6 +1,6 @@
 //! Callers over TLS and HTTP/2: the same gate, and calls that share a connection.
 
-use std::{fs, io::Write as _, thread, time::Duration};
+use std::{fs, time::Duration};
 
 use gate_userspace::{
     proxy::{
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::support::{
-    Gate, Maker, PROVIDER_KEY, Secure, Upstream, begin, call, piece, respond, shake, text,
+    Gate, Maker, PROVIDER_KEY, Secure, Upstream, call, piece, respond, rest, shake, text, ticking,
     wait_for_close,
 };
 
@@ -62,7 +62,7 @@ async fn a_call_is_the_same_over_tls_in_both_versions() {
 /// Another token's streams are not touched, although they share the connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn revocation_ends_one_of_the_calls_on_a_connection() {
-    let upstream = endless();
+    let upstream = ticking();
     let secure = Secure::start(Maker::before(&upstream));
     let (a, b) = secure.gate.two_rollouts();
     let shared = secure.h2().await;
@@ -78,7 +78,7 @@ async fn revocation_ends_one_of_the_calls_on_a_connection() {
         .into_body();
     assert!(piece(&mut of_a).await.unwrap().starts_with("data:"));
     assert!(piece(&mut of_b).await.unwrap().starts_with("data:"));
-    let ended = close(&secure.gate, "A").await;
+    let ended = secure.gate.end("A").await;
     let (streams, connections) = (1, 0);
     assert_eq!(
         ended,
@@ -112,7 +112,7 @@ async fn a_call_that_waits_is_told_that_its_rollout_ended() {
     let other = shared.call(call("POST", CHAT_B, &b));
     let closing = async {
         upstream.wait_for(2);
-        close(&secure.gate, "A").await;
+        secure.gate.end("A").await;
     };
     let answered = async {
         tokio::select! {
@@ -129,7 +129,7 @@ async fn a_call_that_waits_is_told_that_its_rollout_ended() {
 /// Acceptance 68: resetting a stream cancels its upstream call, and no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_leaves_one_call_keeps_the_others() {
-    let upstream = endless();
+    let upstream = ticking();
     let secure = Secure::start(Maker::before(&upstream));
     let (a, b) = secure.gate.two_rollouts();
     let shared = secure.h2().await;
@@ -151,7 +151,7 @@ async fn a_caller_that_leaves_one_call_keeps_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn panic_ends_every_call_and_connection() {
-    let upstream = endless();
+    let upstream = ticking();
     let secure = Secure::start(Maker::before(&upstream));
     let (a, b) = secure.gate.two_rollouts();
     let (shared, idle) = (secure.h2().await, secure.h2().await);
@@ -230,7 +230,7 @@ async fn a_slow_reader_loses_its_call_only() {
 /// Acceptance 159, in part: HTTP/2 callers are told to go elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn drain_answers_503_and_lets_streams_end() {
-    let upstream = endless();
+    let upstream = ticking();
     let secure = Secure::start(Maker::before(&upstream));
     let (a, b) = secure.gate.two_rollouts();
     let shared = secure.h2().await;
@@ -321,33 +321,4 @@ async fn a_renewed_certificate_is_shown_from_the_next_handshake_on() {
     assert_ne!(shown().await, first);
     let answer = shared.call(call("POST", CHAT_A, &a)).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
-}
-
-/// Ends a rollout as `control` does: table first, then streams.
-async fn close(gate: &Gate, id: &str) -> Ended {
-    let serial = gate.grants.rollout(&id.parse().unwrap()).unwrap().serial;
-    let effects = gate.grants.drop_rollout(serial);
-    gate.live.cut(&effects.dead, Cut::Revoked).await
-}
-
-/// What comes until the end, which must be a clean one.
-async fn rest(body: &mut hyper::body::Incoming) -> String {
-    let mut rest = String::new();
-    while let Some(more) = piece(body).await {
-        rest += &more;
-    }
-    rest
-}
-
-/// A stream of events without an end.
-fn endless() -> Upstream {
-    Upstream::start(|_, to| {
-        begin(to, "text/event-stream");
-        let event = "data: {\"a\":1}\n\n";
-        let event = format!("{:x}\r\n{event}\r\n", event.len());
-        while to.write_all(event.as_bytes()).is_ok() {
-            // The pace of a model: this is a server's thread, nobody waits for it.
-            thread::sleep(Duration::from_millis(5));
-        }
-    })
 }

@@ -26,6 +26,7 @@ mod limits;
 mod mistakes;
 mod secrets;
 mod session;
+mod shared;
 mod apollo;
 mod coder;
 mod delegation;

@@ -26,6 +26,7 @@ use self::handshake::Spoken;
 pub(crate) use self::http1::builder as http1;
 use super::{
     Worker,
+    claims::Claims,
     live::{Hold, Line, Of},
     origin::Door,
     present::GATE_TOKEN,
@@ -35,6 +36,7 @@ use super::{
 };
 use crate::{
     fault::{Denied, Fault, Stop},
+    grants::{Grant, RolloutGrant},
     ident::TokenId,
     secret::Look,
     settings::{ListenSources, Mode},
@@ -58,6 +60,8 @@ pub(crate) struct Caller {
     pub(crate) forwarded_for: HeaderValue,
     pub(crate) hold: RefCell<Hold>,
     pub(crate) line: Arc<Line>,
+    /// Where calls share the connection.
+    pub(crate) claims: Option<Rc<Claims>>,
     address: Option<IpAddr>,
     /// Whose process is at the other end of a Unix socket.
     uid: Option<u32>,
@@ -78,12 +82,17 @@ impl Caller {
         hold: Hold,
         socket: &Socket,
     ) -> Self {
+        let claims = match socket.pace.turns() {
+            Turns::OneByOne => None,
+            Turns::Together => Some(Claims::on(&worker.proxy.live, hold.line())),
+        };
         Self {
             peer: hold.line().peer(),
             forwarded_for: forwarded_for(address),
             door: Rc::clone(door),
             line: Arc::clone(hold.line()),
             hold: RefCell::new(hold),
+            claims: claims.map(Rc::new),
             address,
             uid: socket.uid(),
             tunnel: RefCell::new(None),
@@ -103,6 +112,7 @@ impl Caller {
             door: Rc::clone(&self.door),
             line: Arc::clone(hold.line()),
             hold: RefCell::new(hold),
+            claims: self.claims.clone(),
             address: self.address,
             uid: self.uid,
             tunnel: RefCell::new(None),
@@ -123,6 +133,25 @@ impl Caller {
     pub(crate) fn end(&self) {
         self.line.set_busy(false);
         self.pace.end();
+    }
+
+    /// Holds the line, and the connection where it is another, under these tokens while `permit` is
+    /// asked. A connection does not wait for the end of a token that was refused at once.
+    pub(crate) fn held<T>(
+        &self,
+        grant: &Arc<Grant>,
+        others: &[TokenId],
+        covered: Option<&Arc<RolloutGrant>>,
+        permit: impl FnOnce() -> Result<T, Denied>,
+    ) -> Result<T, Denied> {
+        self.hold.borrow_mut().under(grant, others, covered);
+        let claims = self.claims.as_ref();
+        let added = claims.filter(|claims| claims.add(grant, others, covered));
+        let permit = permit();
+        if let (Some(claims), Err(_)) = (added, &permit) {
+            claims.withdraw(grant, covered);
+        }
+        permit
     }
 
     /// As it stands in a URL.
@@ -203,8 +232,13 @@ pub(crate) async fn serve(
         ending = tunnel.run(&socket, &line, FLUSH).await;
     }
     part(&worker, &socket, &line, ending).await;
+    let claims = caller.claims.clone();
     drop(socket);
     drop(caller);
+    // Last, and by name: a call's task may still keep them.
+    if let Some(claims) = claims {
+        claims.let_go();
+    }
 }
 
 /// Closes the socket in the way that fits.

@@ -50,11 +50,10 @@ pub(crate) fn permit(
     }
     let others = admit::also_ends_with(&proxy.grants, &grant, ask);
     let covered = admit::covered(&proxy.grants, &grant, ask);
-    let mut hold = bearer.caller.hold.borrow_mut();
-    hold.under(&grant, &others, covered.as_ref());
-    drop(hold);
     call.is_of(&grant);
-    admit::permit(&proxy.grants, &grant, presented, ask)
+    bearer.caller.held(&grant, &others, covered.as_ref(), || {
+        admit::permit(&proxy.grants, &grant, presented, ask)
+    })
 }
 
 pub(crate) fn known(proxy: &Proxy, presented: &Presented) -> Result<Arc<Grant>, Denied> {

@@ -51,14 +51,17 @@ pub(crate) struct Line {
     busy: AtomicBool,
     is_gone: AtomicBool,
     gone: Notify,
+    /// Whether a connection ended with it.
+    is_connection: AtomicBool,
 }
 
 /// What a line stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
     Connection,
     /// One of several calls that share a connection, which has a line of its own.
     Call,
+    /// A token that used such a connection, which is woken by orders to it.
+    Claim(Arc<Line>),
 }
 
 struct Held {
@@ -134,12 +137,13 @@ impl Live {
         let lines = self.lines();
         lines
             .iter()
-            .filter(|line| line.of == Of::Connection)
+            .filter(|line| matches!(line.of, Of::Connection))
             .count()
     }
 
     /// A new line.
     pub(crate) fn open(self: &Arc<Self>, peer: Peer, of: Of) -> Hold {
+        let is_connection = matches!(of, Of::Connection);
         let line = Arc::new(Line {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             peer,
@@ -149,6 +153,7 @@ impl Live {
             busy: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
             gone: Notify::new(),
+            is_connection: AtomicBool::new(is_connection),
         });
         self.lines.lock(&line.id).insert(line.id, Arc::clone(&line));
         Hold {
@@ -176,7 +181,9 @@ async fn end(lines: Vec<Arc<Line>>, why: Cut) -> Ended {
     for line in &lines {
         line.closed().await;
     }
-    let connections = lines.iter().filter(|line| line.of == Of::Connection);
+    let connections = lines
+        .iter()
+        .filter(|line| line.is_connection.load(Ordering::Relaxed));
     Ended {
         streams: busy,
         connections: connections.count(),
@@ -216,14 +223,24 @@ impl Line {
 
     /// Resolves with the order, at once if there is one.
     pub(crate) async fn ordered(&self) -> Cut {
+        self.woken(|| self.is_ordered()).await
+    }
+
+    /// Resolves when an order to this line, or to a claim on it, makes `look` find something.
+    pub(super) async fn woken<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         loop {
             let mut notice = pin!(self.ordered.notified());
             notice.as_mut().enable();
-            if let Some(why) = self.is_ordered() {
-                return why;
+            if let Some(found) = look() {
+                return found;
             }
             notice.await;
         }
+    }
+
+    /// A connection ends with this line. Said before the line is gone.
+    pub(super) fn ends_connection(&self) {
+        self.is_connection.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_busy(&self, busy: bool) {
@@ -240,6 +257,9 @@ impl Line {
             .order
             .compare_exchange(0, why as u8, Ordering::AcqRel, Ordering::Acquire);
         self.ordered.notify_waiters();
+        if let Of::Claim(connection) = &self.of {
+            connection.ordered.notify_waiters();
+        }
     }
 
     async fn closed(&self) {

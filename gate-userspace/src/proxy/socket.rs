@@ -175,7 +175,11 @@ impl Pace {
         }
     }
 
-    fn is_busy(&self) -> bool {
+    pub(super) fn turns(&self) -> Turns {
+        self.turns
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
         self.calls.get() > 0
     }
 

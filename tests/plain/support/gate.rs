@@ -152,6 +152,13 @@ impl Gate {
         self.cut(&self.grants.drop_rollout(serial))
     }
 
+    /// As [`Self::close`], where others wait meanwhile.
+    pub(crate) async fn end(&self, id: &str) -> Ended {
+        let serial = self.grants.rollout(&id.parse().unwrap()).unwrap().serial;
+        let effects = self.grants.drop_rollout(serial);
+        self.live.cut(&effects.dead, Cut::Revoked).await
+    }
+
     /// Ends what a change of the table killed.
     pub(crate) fn cut(&self, effects: &Effects) -> Ended {
         block_on(self.live.cut(&effects.dead, Cut::Revoked))

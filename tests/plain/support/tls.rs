@@ -120,6 +120,15 @@ pub(crate) async fn piece(body: &mut Incoming) -> Option<String> {
     Some(String::from_utf8(data.to_vec()).unwrap())
 }
 
+/// What comes until the end, which must be a clean one.
+pub(crate) async fn rest(body: &mut Incoming) -> String {
+    let mut rest = String::new();
+    while let Some(more) = piece(body).await {
+        rest += &more;
+    }
+    rest
+}
+
 pub(crate) async fn shake(
     address: SocketAddr,
     roots: &Roots,

@@ -193,3 +193,16 @@ pub(crate) fn finish(to: &mut TcpStream) {
 pub(crate) fn wait_for_close(to: &mut TcpStream) {
     while matches!(to.read(&mut [0; 64]), Ok(read) if read > 0) {}
 }
+
+/// A stream of events without an end.
+pub(crate) fn ticking() -> Upstream {
+    Upstream::start(|_, to| {
+        begin(to, "text/event-stream");
+        let event = "data: {\"a\":1}\n\n";
+        let event = format!("{:x}\r\n{event}\r\n", event.len());
+        while to.write_all(event.as_bytes()).is_ok() {
+            // The pace of a model: this is a server's thread, nobody waits for it.
+            thread::sleep(Duration::from_millis(5));
+        }
+    })
+}

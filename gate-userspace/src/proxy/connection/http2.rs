@@ -7,7 +7,13 @@
 //! takes ends as a connection would.
 
 use std::{
-    cell::RefCell, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration,
+    cell::RefCell,
+    future::{pending, poll_fn},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -64,13 +70,28 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
     });
     let builder = builder(calls, limits.head_size);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket.clone()), service));
-    let late = select! { biased;
-        _why = caller.line.ordered() => None,
-        ended = connection.as_mut() => return match ended {
-            // Of an error the caller was told, and shall read it.
-            Ok(()) | Err(_) => Ending::Orderly,
-        },
-        late = socket.pace.over(limits.head_timeout, limits.body_idle) => Some(late),
+    let late = loop {
+        select! { biased;
+            _why = caller.line.ordered() => break None,
+            () = ended(caller) => {
+                connection.as_mut().graceful_shutdown();
+                // The calls that end with their tokens are gone after one bound.
+                let flushed = timeout(2 * FLUSH, connection.as_mut()).await;
+                let claims = caller.claims.as_deref();
+                if flushed.is_ok() || !socket.pace.is_busy() {
+                    claims.inspect(|claims| claims.part());
+                    let is_flushed = matches!(flushed, Ok(Ok(())));
+                    return Ending::Ordered { is_flushed };
+                }
+                // A call that came with no token, or with another in this very moment, is not cut.
+                claims.inspect(|claims| claims.let_go());
+            }
+            ended = connection.as_mut() => return match ended {
+                // Of an error the caller was told, and shall read it.
+                Ok(()) | Err(_) => Ending::Orderly,
+            },
+            late = socket.pace.over(limits.head_timeout, limits.body_idle) => break Some(late),
+        }
     };
     if late == Some(Ending::Reset) {
         return Ending::Reset;
@@ -79,6 +100,14 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
     let flushed = timeout(FLUSH, connection).await;
     let is_flushed = matches!(flushed, Ok(Ok(())));
     late.unwrap_or(Ending::Ordered { is_flushed })
+}
+
+/// Resolves when nobody is left for whom the connection is open.
+async fn ended(caller: &Caller) {
+    match &caller.claims {
+        Some(claims) => claims.ended().await,
+        None => pending().await,
+    }
 }
 
 fn builder(calls: Calls, head_size: usize) -> http2::Builder<Calls> {
