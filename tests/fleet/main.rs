@@ -10,6 +10,8 @@ mod revoke;
 
 mod partition;
 
+mod lease;
+
 mod killed;
 
 mod tools;

@@ -10,6 +10,7 @@ use harness::link::{self, End, cable};
 use harness::netns::Namespace;
 use harness::postgres::Postgres;
 use harness::probe::{Syn, syn};
+use harness::raw::{self, Heard};
 use harness::sse::Events;
 use harness::upstream::{Provider, Upstream};
 use serde_json::Value;
@@ -40,6 +41,11 @@ pub(crate) struct Host {
 
 /// None when this machine has no namespaces or no Postgres, which is reported.
 pub(crate) async fn fleet() -> Option<Fleet> {
+    fleet_for("3s").await
+}
+
+/// A fleet whose hosts serve for this long without word from the store.
+pub(crate) async fn fleet_for(staleness: &str) -> Option<Fleet> {
     if !harness::need::root() {
         return None;
     }
@@ -48,7 +54,7 @@ pub(crate) async fn fleet() -> Option<Fleet> {
     let postgres = Postgres::start(&database).await.unwrap()?;
     let mut hosts = Vec::new();
     for (number, place) in (1..).zip(places) {
-        hosts.push(Host::start(number, place, &postgres).await);
+        hosts.push(Host::start(number, place, &postgres, staleness).await);
     }
     hosts[0].ctl().json("client add trainer").await.unwrap();
     Some(Fleet {
@@ -81,7 +87,7 @@ fn server(number: u8) -> IpAddr {
 }
 
 impl Host {
-    async fn start(number: u8, place: Namespace, postgres: &Postgres) -> Self {
+    async fn start(number: u8, place: Namespace, postgres: &Postgres, staleness: &str) -> Self {
         let caller = Namespace::new(&format!("caller {number}")).unwrap();
         let near = End {
             place: &place,
@@ -105,7 +111,7 @@ impl Host {
                 (Ipv4Addr::LOCALHOST, UPSTREAM_PORT).into(),
             )
             .config(&format!(
-                "[gate]\nhost = \"h{number}\"\n[store]\nurl = \"{}\"\nstaleness = \"3s\"\nskew = \"1s\"\n",
+                "[gate]\nhost = \"h{number}\"\n[store]\nurl = \"{}\"\nstaleness = \"{staleness}\"\nskew = \"1s\"\n",
                 postgres.url(server(number))
             ))
             .flag("--upstream-key-env", "FLEET_UPSTREAM_KEY")
@@ -166,6 +172,20 @@ impl Host {
         let mut events = answer.events();
         assert!(events.next().await.is_some());
         events
+    }
+
+    /// Asks for a stream without an end and listens until the gate ends the connection.
+    pub(crate) async fn listen(&self, rollout: &str, token: &str) -> Heard {
+        let body =
+            r#"{"model":"scripted","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+        let call = format!(
+            "POST {}/chat/completions HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            base(rollout),
+            body.len()
+        );
+        let heard = raw::exchange(&self.caller, self.gate(), call.as_bytes()).await;
+        heard.unwrap()
     }
 
     /// Waits until this host is at `revision`.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::Context;
+pub use nix::sys::signal::Signal;
 
 use crate::gatectl::Gatectl;
 use crate::log::{Log, says};
@@ -180,7 +181,17 @@ impl Gated {
 
     /// SIGTERM, and the exit status of the drained process.
     pub async fn terminate(&mut self) -> anyhow::Result<Option<i32>> {
-        self.process.terminate()?;
+        self.signal(Signal::SIGTERM)?;
+        self.ended().await
+    }
+
+    /// Sends it this signal and goes on.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Waits for its end: the exit status.
+    pub async fn ended(&mut self) -> anyhow::Result<Option<i32>> {
         let ended = tokio::time::timeout(PATIENCE, self.process.log().complete()).await;
         ended.with_context(|| format!("gated went on; its log:\n{}", self.log().text()))?;
         self.process.wait()

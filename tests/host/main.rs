@@ -26,6 +26,10 @@ mod revoke;
 
 mod restart;
 
+mod drain;
+
+mod certificate;
+
 mod watch;
 
 mod explain;

@@ -57,8 +57,8 @@ impl Process {
         self.wait().map(drop)
     }
 
-    pub(super) fn terminate(&self) -> anyhow::Result<()> {
-        kill(self.pid(), Signal::SIGTERM).context("ask gated to end")
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        kill(self.pid(), signal).with_context(|| format!("send gated {signal}"))
     }
 
     /// The exit code, none after a signal. Leaves the dead leader unreaped, so that its number
