@@ -20,7 +20,10 @@ use std::{
 };
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::{select, time::timeout};
+use tokio::{
+    select,
+    time::{self, timeout, timeout_at},
+};
 
 use self::handshake::Spoken;
 pub(crate) use self::http1::builder as http1;
@@ -43,7 +46,7 @@ use crate::{
     source::Peer,
 };
 
-/// How long the last word may take, from the order on.
+/// How long the last word may take, from the order on, and the caller to close after it.
 const FLUSH: Duration = Duration::from_millis(5);
 
 /// How long a caller may go on sending after it was refused.
@@ -229,7 +232,7 @@ pub(crate) async fn serve(
     };
     let tunnel = caller.tunnel.take();
     if let (Some(tunnel), Ending::Orderly) = (tunnel, ending) {
-        ending = tunnel.run(&socket, &line, FLUSH).await;
+        ending = tunnel.run(&socket, &line).await;
     }
     part(&worker, &socket, &line, ending).await;
     let claims = caller.claims.clone();
@@ -251,11 +254,18 @@ async fn part(worker: &Worker, socket: &Socket, line: &Line, ending: Ending) {
         respond::raw(worker, &stop)
     });
     match ending {
-        Ending::Ordered { is_flushed: true } => {
-            let _until_then = timeout(FLUSH, socket.leave(refusal)).await;
+        Ending::Ordered {
+            is_flushed: true,
+            until,
+        } => {
+            let _until_then = timeout_at(until, socket.leave(refusal)).await;
             socket.reset();
         }
-        Ending::Ordered { is_flushed: false } | Ending::Reset => socket.reset(),
+        Ending::Ordered {
+            is_flushed: false,
+            until: _,
+        }
+        | Ending::Reset => socket.reset(),
         Ending::Orderly => {
             let mut leave = pin!(socket.leave(refusal));
             select! { biased;
@@ -268,6 +278,11 @@ async fn part(worker: &Worker, socket: &Socket, line: &Line, ending: Ending) {
             }
         }
     }
+}
+
+/// Until when whoever is ordered to end now has time for its last word.
+pub(super) fn flush_until() -> time::Instant {
+    time::Instant::now() + FLUSH
 }
 
 fn forwarded_for(address: Option<IpAddr>) -> HeaderValue {

@@ -18,7 +18,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpStream, UnixStream},
-    time::sleep,
+    time::{self, sleep},
 };
 use tokio_rustls::server::TlsStream;
 
@@ -78,7 +78,11 @@ pub(super) enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Orderly,
-    Ordered { is_flushed: bool },
+    /// The caller may close by itself until then, if it has all there is.
+    Ordered {
+        is_flushed: bool,
+        until: time::Instant,
+    },
     Reset,
 }
 

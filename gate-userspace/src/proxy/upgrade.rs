@@ -18,12 +18,13 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     select,
-    time::{sleep, timeout},
+    time::{sleep, timeout_at},
 };
 
 use super::{
     body::Body,
     call::Call,
+    connection::flush_until,
     end::{End, Exchange},
     frames::Frames,
     head::Head,
@@ -100,12 +101,13 @@ struct Both {
 
 impl Tunnel {
     /// Passes bytes until one side ends, nothing comes for too long, or an order says so.
-    pub(super) async fn run(mut self, socket: &Socket, line: &Line, flush: Duration) -> Ending {
+    pub(super) async fn run(mut self, socket: &Socket, line: &Line) -> Ending {
         let both = Both::default();
         let (end, ending) = select! { biased;
             why = line.ordered() => {
-                let is_flushed = timeout(flush, part(socket, &both, why)).await == Ok(true);
-                (End::Cut(why), Ending::Ordered { is_flushed })
+                let until = flush_until();
+                let is_flushed = timeout_at(until, part(socket, &both, why)).await == Ok(true);
+                (End::Cut(why), Ending::Ordered { is_flushed, until })
             }
             end = self.pass(socket, &both) => (end, Ending::Orderly),
         };
@@ -202,7 +204,10 @@ async fn pump(
 mod tests {
     use std::convert::Infallible;
 
-    use tokio::io::{BufWriter, duplex};
+    use tokio::{
+        io::{BufWriter, duplex},
+        time::timeout,
+    };
 
     use super::*;
 

@@ -8,9 +8,9 @@ use std::{future::pending, pin::pin, rc::Rc};
 use http::{Request, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{select, sync::Notify, time::timeout};
+use tokio::{select, sync::Notify, time::timeout_at};
 
-use super::{Caller, FLUSH};
+use super::{Caller, flush_until};
 use crate::proxy::{
     self,
     arriving::Arriving,
@@ -42,8 +42,9 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
     select! { biased;
         _why = line.ordered() => {
             connection.as_mut().graceful_shutdown();
-            let flushed = timeout(FLUSH, connection).await;
-            Ending::Ordered { is_flushed: matches!(flushed, Ok(Ok(()))) }
+            let until = flush_until();
+            let flushed = timeout_at(until, connection).await;
+            Ending::Ordered { is_flushed: matches!(flushed, Ok(Ok(()))), until }
         }
         ended = connection.as_mut() => match ended {
             Ok(()) => Ending::Orderly,

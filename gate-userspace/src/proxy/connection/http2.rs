@@ -23,10 +23,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     select,
     task::{spawn_local, yield_now},
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 
-use super::{Caller, FLUSH};
+use super::{Caller, FLUSH, flush_until};
 use crate::proxy::{
     self,
     arriving::Arriving,
@@ -75,13 +75,14 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
             _why = caller.line.ordered() => break None,
             () = ended(caller) => {
                 connection.as_mut().graceful_shutdown();
+                let until = flush_until();
                 // The calls that end with their tokens are gone after one bound.
-                let flushed = timeout(2 * FLUSH, connection.as_mut()).await;
+                let flushed = timeout_at(until + FLUSH, connection.as_mut()).await;
                 let claims = caller.claims.as_deref();
                 if flushed.is_ok() || !socket.pace.is_busy() {
                     claims.inspect(|claims| claims.part());
                     let is_flushed = matches!(flushed, Ok(Ok(())));
-                    return Ending::Ordered { is_flushed };
+                    return Ending::Ordered { is_flushed, until };
                 }
                 // A call that came with no token, or with another in this very moment, is not cut.
                 claims.inspect(|claims| claims.let_go());
@@ -97,9 +98,10 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
         return Ending::Reset;
     }
     connection.as_mut().graceful_shutdown();
-    let flushed = timeout(FLUSH, connection).await;
+    let until = flush_until();
+    let flushed = timeout_at(until, connection).await;
     let is_flushed = matches!(flushed, Ok(Ok(())));
-    late.unwrap_or(Ending::Ordered { is_flushed })
+    late.unwrap_or(Ending::Ordered { is_flushed, until })
 }
 
 /// Resolves when nobody is left for whom the connection is open.
