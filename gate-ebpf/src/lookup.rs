@@ -70,7 +70,7 @@ where
     Maps: Sources<A>,
 {
     let Some(config) = config() else {
-        return PASS;
+        return DROP;
     };
     let hook = if ifindex == LOOPBACK_IFINDEX {
         Hook::Loopback

@@ -1,8 +1,7 @@
 //! The only maps: their definitions, and the lookups the verdict asks for.
 //!
 //! Shapes must equal `gate_common::layout::TABLES`; a test compares the built object with it.
-//! A lookup that finds no configuration answers as if gate guarded nothing, which only a
-//! one-slot array that always exists could ever contradict.
+//! A program that finds no configuration drops, which never happens: an array has all its slots.
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};

@@ -1,4 +1,4 @@
-//! tc ingress (TCX, else clsact): the early drop on sandbox links, where native XDP would cost bulk throughput.
+//! tc ingress (TCX): the early drop on sandbox links, where native XDP would cost bulk throughput.
 //!
 //! A packet that passes goes on to the next program, so other people's filters keep working.
 
@@ -15,7 +15,7 @@ use crate::report::{count, refuse};
 #[inline(always)]
 pub(crate) fn ingress(ctx: &TcContext) -> i32 {
     let Some(config) = config() else {
-        return TC_ACT_UNSPEC;
+        return TC_ACT_SHOT;
     };
     // SAFETY: the kernel hands a valid context to the program.
     let (device, arrived) = unsafe { ((*ctx.skb.skb).ifindex, (*ctx.skb.skb).ingress_ifindex) };

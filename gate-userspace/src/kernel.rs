@@ -16,6 +16,7 @@ mod explain;
 mod fault;
 mod filter;
 mod guard;
+mod home;
 mod interfaces;
 mod keeper;
 mod links;

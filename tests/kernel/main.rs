@@ -13,6 +13,7 @@ mod figures;
 mod frame;
 mod gapless;
 mod grammar;
+mod home;
 mod hotplug;
 mod killed;
 mod lab;

@@ -15,7 +15,15 @@ fn reason(agent: &Agent, from: &str, port: u16) -> String {
     let to = Some("10.0.1.1".parse().unwrap());
     let probe = Probe::Connect {
         from: from.parse().unwrap(),
-        interface: None,
+        // Where the labs' addresses live, and everybody else may come from.
+        interface: Some(
+            if from.starts_with("10.0.2.") {
+                "veth2"
+            } else {
+                "veth1"
+            }
+            .to_owned(),
+        ),
         to,
         port,
     };
@@ -104,6 +112,36 @@ fn guarded_ports_change_at_run_time_and_old_entries_open_nothing_new() {
     let again = lab.try_start(setup).unwrap();
     assert_eq!(reason(&again, "10.0.1.2", OTHER), "unlisted");
     drop(again);
+}
+
+/// An entry that a former daemon left opens what it named, and no port that took its place since.
+#[test]
+fn a_pinned_entry_opens_no_port_that_came_after_it() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    let listed = Opening {
+        guarded_ports: vec![GUARDED],
+        ..open(7)
+    };
+    wait(agent.ports(vec![
+        guard(GATE, Policy::Gate),
+        guard(GUARDED, Policy::Listed),
+    ]))
+    .unwrap();
+    let ops = vec![Op::Open(key("10.0.1.2"), listed)];
+    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    assert_eq!(reason(&agent, "10.0.1.2", GUARDED), "allowed");
+    wait(agent.stop()).unwrap();
+    // Twice, without a word of who is wanted: the port of the entry's class is long forgotten.
+    for port in [OTHER, OTHER + 1] {
+        let mut setup = lab.setup();
+        setup.ports = vec![guard(port, Policy::Listed)];
+        let again = lab.try_start(setup).unwrap();
+        assert_eq!(reason(&again, "10.0.1.2", port), "unlisted");
+        wait(again.ports(vec![guard(port + 7, Policy::Gate)])).unwrap();
+        assert_eq!(reason(&again, "10.0.1.2", port + 7), "unlisted");
+        wait(again.stop()).unwrap();
+    }
 }
 
 #[test]

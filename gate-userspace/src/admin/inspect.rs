@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
+
 use super::wire::{
     ConnectionRing, Explain, InterfaceSet, InterfaceView, PacketRing, RequestRing, RingVerdict,
 };
@@ -16,6 +18,8 @@ pub struct PacketFacts {
     pub drift: u64,
     /// Dropped packets by reason.
     pub drops: BTreeMap<String, u64>,
+    /// Sources that it bound to an interface by itself.
+    pub homes: BTreeMap<IpNet, String>,
     pub warnings: Vec<String>,
 }
 

@@ -1,8 +1,9 @@
 //! How things stand: `status`, `verify`, `hosts`, `audit`, `explain`, `healthz`, `readyz`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use ipnet::IpNet;
 
 use super::{
     Api,
@@ -34,7 +35,7 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
     let (clients, rollouts) = grants.counts();
     let mut warnings = packet.warnings;
     warnings.extend(api.inspect.warnings());
-    warnings.extend(spoofable(grants));
+    warnings.extend(spoofable(grants, &packet.homes));
     match grants.mode() {
         Mode::Closed => warnings.push("closed by panic: nothing is served".to_owned()),
         Mode::Audit => warnings.push("audit mode: strangers pass and are counted".to_owned()),
@@ -59,8 +60,8 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
 }
 
 /// What is known by its address alone, named while there are few.
-fn spoofable(grants: &Grants) -> Option<String> {
-    let (named, count) = grants.spoofable(NAMED);
+fn spoofable(grants: &Grants, bound: &BTreeMap<IpNet, String>) -> Option<String> {
+    let (named, count) = grants.spoofable(NAMED, bound);
     let named: Vec<String> = named.iter().map(ToString::to_string).collect();
     let more = match count - named.len() {
         0 => String::new(),

@@ -417,6 +417,7 @@ impl Inspect for FakeInspect {
                 },
                 drift: 0,
                 drops: BTreeMap::from([("stranger".to_owned(), 7)]),
+                homes: BTreeMap::new(),
                 warnings: Vec::new(),
             }
         })

@@ -44,6 +44,7 @@ pub(super) fn facts(status: Status, protected: &[Protected]) -> PacketFacts {
         },
         drift: status.drift as u64,
         drops: drops(status.counters),
+        homes: status.homes,
         warnings: status.warnings,
     }
 }
@@ -82,6 +83,7 @@ pub(super) fn absent(ring: &Ring) -> PacketFacts {
         },
         drift: 0,
         drops: BTreeMap::new(),
+        homes: BTreeMap::new(),
         warnings,
     }
 }
@@ -98,6 +100,7 @@ pub(super) fn broken(error: &KernelError, protected: &[Protected]) -> PacketFact
         },
         drift: 0,
         drops: BTreeMap::new(),
+        homes: BTreeMap::new(),
         warnings: vec!["the kernel agent does not answer; what it pinned still stands".to_owned()],
     }
 }

@@ -1,6 +1,6 @@
 //! What a change of the table means, case by case.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use super::*;
 use crate::{
@@ -78,12 +78,15 @@ fn sources_without_an_interface_are_spoofable() {
     let mut many = rollout(8, "b", 1);
     many.sources = vec![source("10.0.0.7"), source("10.0.1.0/24")];
     grants.put_rollout(many);
-    let (named, count) = grants.spoofable(2);
-    let named: Vec<String> = named.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        (&named[..], count),
-        (&["10.0.0.5/32", "10.0.0.7/32"].map(str::to_owned)[..], 3)
-    );
+    let shown = |bound| {
+        let (named, count) = grants.spoofable(2, &bound);
+        (named.iter().map(ToString::to_string).collect(), count)
+    };
+    let both: Vec<String> = vec!["10.0.0.5/32".to_owned(), "10.0.0.7/32".to_owned()];
+    assert_eq!(shown(BTreeMap::new()), (both, 3));
+    let by_itself = BTreeMap::from([("10.0.0.5/32".parse().unwrap(), "veth5".to_owned())]);
+    let rest = vec!["10.0.0.7/32".to_owned(), "10.0.1.0/24".to_owned()];
+    assert_eq!(shown(by_itself), (rest, 2));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What is in the table, for those who list it or change it: never asked on the request path.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
@@ -26,12 +29,14 @@ impl Grants {
     }
 
     /// The networks that open something here and are bound to no interface: a neighbour on the same
-    /// link can claim such an address. In their order, not more than so many, and how many there are.
-    pub fn spoofable(&self, most: usize) -> (Vec<IpNet>, usize) {
+    /// link can claim such an address. Without those that the packet ring bound by itself; in their
+    /// order, not more than so many, and how many there are.
+    pub fn spoofable(&self, most: usize, bound: &BTreeMap<IpNet, String>) -> (Vec<IpNet>, usize) {
         let book = self.book();
         let mut found: Vec<IpNet> = Vec::new();
         let mut count = 0;
-        for key in book.ledger.keys().filter(|key| key.interface.is_none()) {
+        let open = book.ledger.keys().filter(|key| key.interface.is_none());
+        for key in open.filter(|key| !bound.contains_key(&key.net)) {
             count += 1;
             if found.len() < most {
                 found.push(key.net);

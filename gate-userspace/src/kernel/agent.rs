@@ -226,7 +226,7 @@ fn serve(keeper: &mut Keeper, request: Request) -> Result<Reply, KernelError> {
             .map(|status| Reply::Status(Box::new(status))),
         Request::Verify => keeper.verify().map(Reply::Verified),
         Request::Explain(probe) => keeper.explain(probe).map(Reply::Verdicts),
-        Request::Home(address) => Keeper::home(address).map(Reply::Home),
+        Request::Home(address) => Ok(Reply::Home(keeper.home(address))),
         Request::Mode(mode) => keeper.set_mode(mode).map(|()| Reply::Done),
         Request::Ports(ports) => keeper.set_ports(ports).map(|()| Reply::Done),
         Request::Interfaces(interfaces) => keeper.set_interfaces(interfaces).map(|()| Reply::Done),

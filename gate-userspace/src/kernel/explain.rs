@@ -68,6 +68,8 @@ pub struct MatchedEntry {
 const LOOKUP_SIZE: usize = 72;
 /// Size of `struct __sk_buff`.
 const SKB_SIZE: usize = 192;
+/// Size of `struct xdp_md`; a test run takes one since Linux 5.14.
+const MD_SIZE: usize = 24;
 /// `__sk_buff::ingress_ifindex`.
 const SKB_INGRESS_AT: usize = 36;
 
@@ -80,11 +82,15 @@ pub(super) fn frame(
     if bytes.len() < 14 {
         return Err(KernelError::Frame("shorter than an Ethernet header"));
     }
-    let mut verdicts = vec![run(object, tables, name::XDP, bytes, &[])?];
     let mut ctx = [0; SKB_SIZE];
-    if let Some(ifindex) = ifindex {
-        ctx[SKB_INGRESS_AT..SKB_INGRESS_AT + 4].copy_from_slice(&ifindex.to_ne_bytes());
-    }
+    let mut verdicts = vec![match ifindex {
+        None => run(object, tables, name::XDP, bytes, &[])?,
+        Some(ifindex) => {
+            ctx[SKB_INGRESS_AT..SKB_INGRESS_AT + 4].copy_from_slice(&ifindex.to_ne_bytes());
+            let claimed = [&ifindex.to_ne_bytes(), bytes].concat();
+            run(object, tables, name::XDP, &claimed, &metadata(&claimed)?)?
+        }
+    }];
     match run(object, tables, name::TC, bytes, &ctx) {
         Ok(verdict) => verdicts.push(verdict),
         // The kernel makes no packet of a frame that ends within its IP header, so tc never sees one.
@@ -92,6 +98,15 @@ pub(super) fn frame(
         Err(fault) => return Err(fault),
     }
     Ok(verdicts)
+}
+
+/// `struct xdp_md` of a frame with metadata before it: where it begins, and where it ends.
+fn metadata(bytes: &[u8]) -> Result<[u8; MD_SIZE], KernelError> {
+    let end = u32::try_from(bytes.len()).map_err(|_large| KernelError::Frame("too long"))?;
+    let mut ctx = [0; MD_SIZE];
+    ctx[..4].copy_from_slice(&4u32.to_ne_bytes());
+    ctx[4..8].copy_from_slice(&end.to_ne_bytes());
+    Ok(ctx)
 }
 
 pub(super) fn lookup(

@@ -42,9 +42,10 @@ pub(super) enum Kind {
 }
 
 impl Interface {
-    /// A link to a single sandbox, not to a bridge that many share.
+    /// A link to a single sandbox: not a bridge that many share, nor a `tun` without Ethernet, which
+    /// a VPN makes for many.
     pub(super) fn carries_one_sandbox(&self) -> bool {
-        self.kind == Kind::Sandbox && self.master.is_none()
+        self.kind == Kind::Sandbox && self.ethernet && self.master.is_none()
     }
 }
 

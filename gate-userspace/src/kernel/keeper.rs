@@ -19,7 +19,8 @@ use gate_common::entry::{
 
 use self::hooks::Held;
 use super::fault::KernelError;
-use super::local::{self, Local};
+use super::home::Homes;
+use super::local::{self, Direct, Local};
 use super::message::{Mode, Setup, SynBudget};
 use super::pins::Pins;
 use super::ports::Classes;
@@ -37,6 +38,8 @@ pub(super) struct Keeper {
     /// What the masks hold: `classes`, and those of before for as long as a port may be of them.
     masked: Classes,
     local: Local,
+    direct: Direct,
+    homes: Homes,
     sources: Sources,
     /// By interface index.
     held: BTreeMap<u32, Held>,
@@ -82,7 +85,8 @@ impl Keeper {
             };
             let sources = Sources::adopt(&tables, seed)?;
             let before = guard::pinned(&tables, config)?;
-            let classes = Classes::assign(&setup.ports, &before.by_number())?;
+            let taken = sources.taken(before.by_number());
+            let classes = Classes::assign(&setup.ports, &taken)?;
             let classes = (before.beside(&classes), classes);
             Ok((object, tables, config.revision, seed, sources, classes))
         })();
@@ -98,6 +102,8 @@ impl Keeper {
             classes,
             masked,
             local: Local::default(),
+            direct: Direct::new(),
+            homes: Homes::default(),
             sources,
             held: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -165,7 +171,8 @@ impl Keeper {
     }
 
     fn refresh_local(&mut self) -> Result<(), KernelError> {
-        let local = local::read()?;
+        let (local, direct) = local::read()?;
+        self.direct = direct;
         if local != self.local {
             self.sources
                 .set_own(&mut self.tables, &self.classes, &local.hosts)?;

@@ -4,7 +4,7 @@
 //! `local` and `main` count: a policy table full of local routes (TPROXY) makes half the Internet
 //! "local" to marked packets, which the socket lookup judges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -26,18 +26,21 @@ pub(super) struct Local {
     pub(super) nets: BTreeSet<IpNet>,
 }
 
-pub(super) fn read() -> Result<Local, KernelError> {
-    let mut local = Local::default();
+/// Networks that are neighbours, by the interface that leads straight to them.
+pub(super) type Direct = BTreeMap<IpNet, u32>;
+
+pub(super) fn read() -> Result<(Local, Direct), KernelError> {
+    let (mut local, mut direct) = (Local::default(), Direct::new());
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let mut message = RouteMessage::default();
         message.header.address_family = family;
         for answer in netlink::dump("local routes", RouteNetlinkMessage::GetRoute(message))? {
             if let RouteNetlinkMessage::NewRoute(route) = answer {
-                add(&mut local, &route);
+                add(&mut local, &mut direct, &route);
             }
         }
     }
-    Ok(local)
+    Ok((local, direct))
 }
 
 /// The interface by which packets to this address leave, when it is a neighbour there.
@@ -65,6 +68,11 @@ pub(super) fn way_out(address: IpAddr) -> Result<Option<u32>, KernelError> {
     let Some(RouteNetlinkMessage::NewRoute(route)) = answer else {
         return Ok(None);
     };
+    Ok(straight(&route))
+}
+
+/// The interface of a route without a router.
+fn straight(route: &RouteMessage) -> Option<u32> {
     let routed = |attribute: &RouteAttribute| {
         matches!(
             attribute,
@@ -72,7 +80,7 @@ pub(super) fn way_out(address: IpAddr) -> Result<Option<u32>, KernelError> {
         )
     };
     if route.header.kind != RouteType::Unicast || route.attributes.iter().any(routed) {
-        return Ok(None);
+        return None;
     }
     let index = |attribute: &RouteAttribute| {
         if let RouteAttribute::Oif(index) = attribute {
@@ -81,11 +89,13 @@ pub(super) fn way_out(address: IpAddr) -> Result<Option<u32>, KernelError> {
             None
         }
     };
-    Ok(route.attributes.iter().find_map(index))
+    route.attributes.iter().find_map(index)
 }
 
-fn add(local: &mut Local, route: &RouteMessage) {
-    if !matches!(route.header.kind, RouteType::Local | RouteType::Anycast) {
+fn add(local: &mut Local, direct: &mut Direct, route: &RouteMessage) {
+    let is_own = matches!(route.header.kind, RouteType::Local | RouteType::Anycast);
+    let out = straight(route);
+    if !is_own && out.is_none() {
         return;
     }
     let mut table = u32::from(route.header.table);
@@ -109,7 +119,9 @@ fn add(local: &mut Local, route: &RouteMessage) {
     let Ok(net) = IpNet::new(address, route.header.destination_prefix_length) else {
         return;
     };
-    if net.prefix_len() == net.max_prefix_len() {
+    if let Some(index) = out {
+        direct.insert(net.trunc(), index);
+    } else if net.prefix_len() == net.max_prefix_len() {
         local.hosts.insert(address);
     } else {
         local.nets.insert(net.trunc());

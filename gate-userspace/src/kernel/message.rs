@@ -85,7 +85,7 @@ pub struct InterfaceRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hook {
-    /// TCX, or a clsact filter where the kernel has no TCX.
+    /// TCX, since Linux 6.6.
     Tcx,
     /// Native XDP.
     Xdp,
@@ -111,6 +111,22 @@ pub struct Opening {
     /// Gate's own listeners.
     pub gate: bool,
     pub guarded_ports: Vec<u16>,
+}
+
+impl Opening {
+    /// What both allow, if anything.
+    pub(super) fn within(&self, other: &Self) -> Option<Self> {
+        let ports = self.guarded_ports.iter().copied();
+        let both = Self {
+            client: self.client,
+            until: self.until.into_iter().chain(other.until).min(),
+            gate: self.gate && other.gate,
+            guarded_ports: ports
+                .filter(|port| other.guarded_ports.contains(port))
+                .collect(),
+        };
+        (both.gate || !both.guarded_ports.is_empty()).then_some(both)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,6 +15,8 @@ pub(super) struct Source {
     pub(super) anywhere: Option<Opening>,
     /// From this interface only.
     pub(super) bound: BTreeMap<String, Opening>,
+    /// The one interface that `anywhere` means, where its route says so.
+    pub(super) home: Option<String>,
     /// Number of its bindings in the kernel; 0 = it has none.
     pub(super) group: u32,
     /// One of this host's own addresses.
@@ -26,6 +28,15 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn is_empty(&self) -> bool {
         self.anywhere.is_none() && self.bound.is_empty() && !self.own
+    }
+
+    /// It has bindings, or will when its interface is there.
+    pub(super) fn is_bound(&self) -> bool {
+        !self.bound.is_empty() || self.home.is_some()
+    }
+
+    pub(super) fn names(&self, interface: &str) -> bool {
+        self.bound.contains_key(interface) || self.home.as_deref() == Some(interface)
     }
 }
 
@@ -59,37 +70,45 @@ impl Surroundings<'_> {
                 binds: BTreeMap::new(),
             };
         }
-        let Some(first) = source
-            .anywhere
-            .as_ref()
-            .or_else(|| source.bound.values().next())
-        else {
+        // From everywhere, unless its route says from where.
+        let (anywhere, at_home) = match &source.home {
+            Some(home) => (None, source.anywhere.as_ref().map(|here| (home, here))),
+            None => (source.anywhere.as_ref(), None),
+        };
+        let mut bound: BTreeMap<&String, Vec<&Opening>> = BTreeMap::new();
+        for (interface, opening) in source.bound.iter().chain(at_home) {
+            bound.entry(interface).or_default().push(opening);
+        }
+        let all = || {
+            anywhere
+                .into_iter()
+                .chain(bound.values().flatten().copied())
+        };
+        let Some(first) = all().next() else {
             return Picture::default();
         };
         // A group that is on its way back must not stay in the entry.
-        let group = if source.bound.is_empty() {
-            0
-        } else {
-            source.group
-        };
-        let (ports, until) = self.reach(source.anywhere.iter());
-        let (reach, reach_until) = self.reach(source.anywhere.iter().chain(source.bound.values()));
+        let group = if bound.is_empty() { 0 } else { source.group };
+        let (ports, until) = self.reach(anywhere.into_iter());
+        let (reach, reach_until) = self.reach(all());
         let entry = Entry {
             tag: first.client,
             until,
             ports,
-            shape: Entry::shape(prefix, source.anywhere.is_none(), group),
+            shape: Entry::shape(prefix, anywhere.is_none(), group),
             reach,
             reach_until,
         };
-        let binds = source
-            .bound
+        let binds = bound
             .iter()
-            .filter_map(|(interface, opening)| {
-                let link = *self.links.get(interface)?;
-                let (ports, until) = self.reach(source.anywhere.iter().chain([opening]));
+            .filter_map(|(interface, openings)| {
+                let link = *self.links.get(*interface)?;
+                let (ports, until) =
+                    self.reach(anywhere.into_iter().chain(openings.iter().copied()));
                 let bound = Entry {
-                    tag: opening.client,
+                    tag: openings
+                        .first()
+                        .map_or(first.client, |opening| opening.client),
                     until,
                     ports,
                     reach: ports,
@@ -208,6 +227,28 @@ mod tests {
         let keys: Vec<_> = picture.binds.keys().copied().collect();
         assert_eq!(keys, [BindKey { link: 41, group: 5 }]);
         assert_eq!(picture.binds[&keys[0]].until, 9);
+    }
+
+    #[test]
+    fn an_address_with_a_home_opens_nothing_elsewhere() {
+        let at_home = |bound| Source {
+            anywhere: Some(opening(3, Some(9))),
+            home: Some("veth1".to_owned()),
+            bound,
+            group: 5,
+            ..Source::default()
+        };
+        let key = BindKey { link: 41, group: 5 };
+        let alone = picture(&at_home(BTreeMap::new()));
+        let entry = alone.entry.unwrap();
+        assert!(entry.bound_only());
+        assert_eq!((entry.ports, entry.reach), (0, 2));
+        assert_eq!(alone.binds[&key].until, 9);
+        // The operator named the same interface, for longer.
+        let named = BTreeMap::from([("veth1".to_owned(), opening(4, Some(12)))]);
+        let both = picture(&at_home(named));
+        assert!(both.entry.unwrap().bound_only());
+        assert_eq!((both.binds.len(), both.binds[&key].until), (1, 12));
     }
 
     #[test]

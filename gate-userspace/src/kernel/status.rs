@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::message::{GuardedPort, Hook, Mode};
@@ -23,6 +24,8 @@ pub struct Status {
     pub uncovered_refusals: u64,
     /// Sampled events that found the ring full.
     pub events_lost: u64,
+    /// Sources that are bound to an interface by their route.
+    pub homes: BTreeMap<IpNet, String>,
     pub spoofs: Vec<Spoof>,
     pub tables: Vec<Fill>,
     /// Differences that the last comparison found and repaired.

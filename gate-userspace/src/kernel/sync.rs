@@ -4,31 +4,35 @@
 //! source that does not fit stays shut and is named; the others go on. Nothing is ever evicted.
 
 mod groups;
+mod home;
 mod host;
 mod repair;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
-use gate_common::address::{V4, V6};
-use gate_common::entry::{BindKey, Entry};
-use gate_common::name as table_name;
 use ipnet::IpNet;
 
 use self::groups::Groups;
 use super::clock::Clock;
 use super::fault::KernelError;
-use super::filter::{Filter, Word};
+use super::filter::Filter;
+use super::home::Home;
 use super::message::{Applied, Batch, Op, Opening, SourceKey, Want};
-use super::plan::{Picture, Source, Step, Surroundings, plan};
+use super::plan::{Source, Step, plan};
 use super::ports::Classes;
 use super::table::{Tables, WriteError};
+
+/// Where the one interface of a source is looked up.
+pub(super) type Finds<'a> = &'a dyn Fn(IpNet) -> Home;
 
 /// Every source that should be in the kernel.
 pub(super) struct Sources {
     all: BTreeMap<IpNet, Source>,
     /// Pinned entries that no `Want` has claimed or dropped yet: counted in the filter, else unknown.
     strays: BTreeSet<IpNet>,
+    /// Classes that pinned entries were opened to, whatever ports those were.
+    stray_classes: u32,
     /// A `Want` has told the whole truth.
     told: bool,
     by_interface: BTreeMap<String, BTreeSet<IpNet>>,
@@ -46,6 +50,7 @@ impl Sources {
         let mut sources = Self {
             all: BTreeMap::new(),
             strays: BTreeSet::new(),
+            stray_classes: 0,
             told: false,
             by_interface: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -57,10 +62,12 @@ impl Sources {
         for (net, entry) in tables.entries()? {
             sources.count(net, true);
             sources.strays.insert(net);
+            sources.stray_classes |= entry.ports | entry.reach;
             // A number in use may still name somebody else's bindings.
             sources.groups.mark(entry.group());
         }
-        for (key, _) in tables.binds()? {
+        for (key, entry) in tables.binds()? {
+            sources.stray_classes |= entry.ports | entry.reach;
             sources.groups.mark(key.group);
         }
         Ok(sources)
@@ -71,6 +78,7 @@ impl Sources {
         tables: &mut Tables,
         classes: &Classes,
         batch: Batch,
+        finds: Finds<'_>,
     ) -> Result<Applied, KernelError> {
         let mut applied = Applied {
             revision: batch.revision,
@@ -83,9 +91,9 @@ impl Sources {
             .partition(|op| matches!(op, Op::Shut(_)));
         for op in shut.into_iter().chain(open) {
             let outcome = match op {
-                Op::Shut(key) => self.set(tables, classes, &key, None),
+                Op::Shut(key) => self.set(tables, classes, &key, None, finds),
                 Op::Open(_, opening) if opening.client == 0 => Err(KernelError::ReservedTag),
-                Op::Open(key, opening) => self.set(tables, classes, &key, Some(opening)),
+                Op::Open(key, opening) => self.set(tables, classes, &key, Some(opening), finds),
             };
             match outcome {
                 Ok(one) => {
@@ -103,6 +111,7 @@ impl Sources {
         tables: &mut Tables,
         classes: &Classes,
         want: Want,
+        finds: Finds<'_>,
     ) -> Result<Applied, KernelError> {
         let openings: BTreeMap<SourceKey, Opening> = want
             .openings
@@ -131,14 +140,27 @@ impl Sources {
             revision: want.revision,
             ops,
         };
-        let outcome = self.apply(tables, classes, batch);
+        let outcome = self.apply(tables, classes, batch, finds);
         if first {
             // Bindings of a former daemon go here, too.
             self.repair(tables, classes)?;
+            self.stray_classes = 0;
         }
         let mut applied = outcome?;
         applied.removed += strays;
         Ok(applied)
+    }
+
+    /// The numbers that no other guard may have: of these ports, and those of which only a pinned
+    /// entry still knows.
+    pub(super) fn taken(
+        &self,
+        mut known: BTreeMap<u32, BTreeSet<u16>>,
+    ) -> BTreeMap<u32, BTreeSet<u16>> {
+        for number in (1..u32::BITS).filter(|number| self.stray_classes & (1 << number) != 0) {
+            known.entry(number).or_default();
+        }
+        known
     }
 
     /// The tries are not empty: IPv4, IPv6.
@@ -185,6 +207,7 @@ impl Sources {
         classes: &Classes,
         key: &SourceKey,
         opening: Option<Opening>,
+        finds: Finds<'_>,
     ) -> Result<Applied, KernelError> {
         let net = canonical(key.net);
         if opening.is_none() && !self.all.contains_key(&net) {
@@ -199,168 +222,24 @@ impl Sources {
             });
         }
         let interface = key.interface.as_deref();
-        if interface.is_some() && opening.is_some() {
-            self.number(net)
-                .map_err(|full| name(full, net, interface))?;
+        let before = self.put(net, interface, opening.clone());
+        if interface.is_none() {
+            let home = opening.as_ref().map_or(Home::Elsewhere, |_| finds(net));
+            self.settle(net, home);
         }
-        self.put(net, interface, opening);
         self.write(tables, classes, net).map_err(|fault| {
-            // Fail closed: the source that did not fit goes, what it was part of stays.
-            self.put(net, interface, None);
-            let _ = self.write(tables, classes, net);
+            // Fail closed: what did not fit goes, and what was open stays as far as it still may.
+            let both = before.zip(opening);
+            let kept = both.and_then(|(before, wanted)| before.within(&wanted));
+            for last in [kept, None] {
+                self.put(net, interface, last);
+                if self.write(tables, classes, net).is_ok() {
+                    break;
+                }
+            }
             name(fault, net, interface)
         })
     }
-
-    /// Sees to it that a source which is to be bound has a group.
-    fn number(&mut self, net: IpNet) -> Result<(), WriteError> {
-        if self.all.get(&net).is_some_and(|source| source.group != 0) {
-            return Ok(());
-        }
-        let group = self
-            .groups
-            .take()
-            .ok_or(WriteError::Full(table_name::BIND))?;
-        self.all.entry(net).or_default().group = group;
-        Ok(())
-    }
-
-    fn put(&mut self, net: IpNet, interface: Option<&str>, opening: Option<Opening>) {
-        let source = self.all.entry(net).or_default();
-        let Some(interface) = interface else {
-            source.anywhere = opening;
-            return;
-        };
-        let nets = self.by_interface.entry(interface.to_owned()).or_default();
-        if let Some(opening) = opening {
-            source.bound.insert(interface.to_owned(), opening);
-            nets.insert(net);
-        } else {
-            source.bound.remove(interface);
-            nets.remove(&net);
-            if nets.is_empty() {
-                self.by_interface.remove(interface);
-            }
-        }
-    }
-
-    /// Brings the kernel to the picture of one source.
-    fn write(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-        net: IpNet,
-    ) -> Result<Applied, WriteError> {
-        let Some(source) = self.all.get(&net) else {
-            return Ok(Applied::default());
-        };
-        let picture = self.picture(classes, net, source);
-        let group = source.group;
-        let stale: Vec<BindKey> = self
-            .links
-            .values()
-            .map(|link| BindKey { link: *link, group })
-            .filter(|key| group != 0 && !picture.binds.contains_key(key))
-            .collect();
-        let stray = self.strays.remove(&net);
-        let had = source.entry;
-        let counted = stray || had.is_some();
-        let mut applied = Applied::default();
-        let Some(entry) = picture.entry else {
-            applied.removed += usize::from(tables.erase(net).map_err(WriteError::Kernel)?);
-            for key in stale {
-                tables.erase_bind(key).map_err(WriteError::Kernel)?;
-            }
-            if counted {
-                self.uncount(tables, net).map_err(WriteError::Kernel)?;
-            }
-            self.unnumber(net);
-            self.remember(net, None);
-            return Ok(applied);
-        };
-        if !counted {
-            let word = self.count(net, true);
-            change(tables, word).map_err(WriteError::Kernel)?;
-        }
-        let outcome = write_binds(tables, &picture).and_then(|()| tables.write(net, entry));
-        if let Err(fault) = outcome {
-            tables.erase(net).map_err(WriteError::Kernel)?;
-            self.uncount(tables, net).map_err(WriteError::Kernel)?;
-            self.remember(net, None);
-            return Err(fault);
-        }
-        for key in stale {
-            tables.erase_bind(key).map_err(WriteError::Kernel)?;
-        }
-        self.unnumber(net);
-        applied.written += usize::from(had != Some(entry));
-        self.remember(net, Some(entry));
-        Ok(applied)
-    }
-
-    /// The kernel holds no binding of a source that is bound nowhere: its group is free again.
-    fn unnumber(&mut self, net: IpNet) {
-        if let Some(source) = self.all.get_mut(&net)
-            && source.bound.is_empty()
-        {
-            self.groups.give_back(std::mem::take(&mut source.group));
-        }
-    }
-
-    fn remember(&mut self, net: IpNet, entry: Option<Entry>) {
-        if let Some(source) = self.all.get_mut(&net) {
-            source.entry = entry;
-            if source.is_empty() {
-                self.all.remove(&net);
-            }
-        }
-    }
-
-    fn picture(&self, classes: &Classes, net: IpNet, source: &Source) -> Picture {
-        let clock = self.clock;
-        let ticks = move |until| clock.ticks(until);
-        Surroundings {
-            classes,
-            links: &self.links,
-            ticks: &ticks,
-        }
-        .picture(net, source)
-    }
-
-    /// Only addresses stand behind the filter; networks are asked on a miss too.
-    fn count(&mut self, net: IpNet, add: bool) -> Option<Word> {
-        if net.prefix_len() != net.max_prefix_len() {
-            let nets = &mut self.nets[usize::from(net.addr().is_ipv6())];
-            *nets = if add {
-                *nets + 1
-            } else {
-                nets.saturating_sub(1)
-            };
-            return None;
-        }
-        match (net.addr(), add) {
-            (IpAddr::V4(address), true) => self.filter.add(V4::from(address)),
-            (IpAddr::V4(address), false) => self.filter.remove(V4::from(address)),
-            (IpAddr::V6(address), true) => self.filter.add(V6::from(address)),
-            (IpAddr::V6(address), false) => self.filter.remove(V6::from(address)),
-        }
-    }
-
-    fn uncount(&mut self, tables: &mut Tables, net: IpNet) -> Result<(), KernelError> {
-        let word = self.count(net, false);
-        change(tables, word)
-    }
-}
-
-fn write_binds(tables: &mut Tables, picture: &Picture) -> Result<(), WriteError> {
-    picture
-        .binds
-        .iter()
-        .try_for_each(|(key, entry)| tables.write_bind(*key, *entry))
-}
-
-fn change(tables: &mut Tables, word: Option<Word>) -> Result<(), KernelError> {
-    word.map_or(Ok(()), |word| tables.write_filter(word))
 }
 
 /// Host bits cleared, and IPv4-mapped addresses made IPv4: one source has one key.

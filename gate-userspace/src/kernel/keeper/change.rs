@@ -9,17 +9,34 @@ use super::super::ports::Classes;
 use super::super::reserve;
 use super::{Keeper, hooks};
 
+/// So many sources may each cost a question to the routing table.
+const FEW: usize = 64;
+
 impl Keeper {
     pub(in super::super) fn apply(&mut self, batch: Batch) -> Result<Applied, KernelError> {
         self.revision = batch.revision;
-        let outcome = self.sources.apply(&mut self.tables, &self.classes, batch);
+        let homes = &self.homes;
+        let is_small = batch.ops.len() <= FEW;
+        let finds = |net| {
+            if is_small {
+                homes.find(net)
+            } else {
+                homes.find_among_many(net)
+            }
+        };
+        let outcome = self
+            .sources
+            .apply(&mut self.tables, &self.classes, batch, &finds);
         self.write_config()?;
         outcome
     }
 
     pub(in super::super) fn sync(&mut self, want: Want) -> Result<Applied, KernelError> {
         self.revision = want.revision;
-        let outcome = self.sources.sync(&mut self.tables, &self.classes, want);
+        let finds = |net| self.homes.find_among_many(net);
+        let outcome = self
+            .sources
+            .sync(&mut self.tables, &self.classes, want, &finds);
         self.write_config()?;
         if self.waiting {
             self.take_over_foreign()?;
@@ -41,7 +58,8 @@ impl Keeper {
         ports: Vec<GuardedPort>,
     ) -> Result<(), KernelError> {
         // A number is taken as long as the masks know it: an earlier change may have ended half way.
-        let classes = Classes::assign(&ports, &self.masked.by_number())?;
+        let taken = self.sources.taken(self.masked.by_number());
+        let classes = Classes::assign(&ports, &taken)?;
         let gone: BTreeSet<u16> = self
             .classes
             .ports()

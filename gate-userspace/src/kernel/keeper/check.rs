@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::super::explain::{self, Probe, Verdicts};
 use super::super::fault::KernelError;
-use super::super::interfaces::{self, Interface};
+use super::super::guard;
+use super::super::home::Home;
 use super::super::status::Audit;
-use super::super::{guard, local};
 use super::{Keeper, hooks};
 
 impl Keeper {
@@ -97,16 +97,10 @@ impl Keeper {
 
     /// The interface that a source on this address is bound to by itself: the veth or tap its route
     /// leaves by, when nobody else lives behind it.
-    pub(in super::super) fn home(address: IpAddr) -> Result<Option<String>, KernelError> {
-        let Some(index) = local::way_out(address)? else {
-            return Ok(None);
-        };
-        let present = interfaces::list()?;
-        let found = present
-            .into_iter()
-            .find(|interface| interface.index == index);
-        Ok(found
-            .filter(Interface::carries_one_sandbox)
-            .map(|interface| interface.name))
+    pub(in super::super) fn home(&self, address: IpAddr) -> Option<String> {
+        match self.homes.find(address.into()) {
+            Home::At(interface) => Some(interface),
+            Home::Unknown | Home::Elsewhere => None,
+        }
     }
 }

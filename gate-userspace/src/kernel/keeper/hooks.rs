@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::super::attach::{self, Attached};
 use super::super::fault::KernelError;
+use super::super::home::Homes;
 use super::super::interfaces::{self, Choice, Interface};
 use super::super::message::{Hook, InterfaceRule, Interfaces};
 use super::super::pins::children;
@@ -168,7 +169,28 @@ impl Keeper {
                 None => self.take_hold(interface, ladder, reason, strict)?,
             }
         }
+        self.follow_homes(&present)?;
         Ok(changed)
+    }
+
+    /// Binds to its link whoever lives alone behind one now, and lets go of who moved.
+    fn follow_homes(&mut self, present: &[Interface]) -> Result<(), KernelError> {
+        let is_guarded = |index| self.held.contains_key(&index);
+        let homes = Homes::of(present, is_guarded, &self.direct);
+        if homes == self.homes {
+            return Ok(());
+        }
+        let mut first = Ok(());
+        for (net, before) in self.sources.behind(homes.routes()) {
+            if before.is_some_and(|home| homes.agrees(net, &home)) {
+                continue;
+            }
+            let (tables, home) = (&mut self.tables, homes.find(net));
+            let moved = self.sources.move_home(tables, &self.classes, net, home);
+            first = first.and(moved);
+        }
+        self.homes = homes;
+        first
     }
 
     fn check_names(&self, present: &[Interface]) -> Result<(), KernelError> {

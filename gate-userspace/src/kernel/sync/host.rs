@@ -35,12 +35,10 @@ impl Sources {
                     .filter(|net| !self.all.get(net).is_some_and(|s| s.own)),
             )
             .collect();
-        for net in changed {
-            self.all.entry(net).or_default().own = nets.contains(&net);
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, None))?;
+        for net in &changed {
+            self.all.entry(*net).or_default().own = nets.contains(net);
         }
-        Ok(())
+        self.write_all(tables, classes, changed)
     }
 
     /// The incarnation of an interface; `None`: it went.
@@ -58,22 +56,17 @@ impl Sources {
         if old == link {
             return Ok(());
         }
-        for net in self
-            .by_interface
-            .get(interface)
-            .cloned()
-            .unwrap_or_default()
-        {
-            if let (Some(link), Some(source)) = (old, self.all.get(&net)) {
+        let nets = self.by_interface.get(interface).cloned();
+        let nets = nets.unwrap_or_default();
+        for net in &nets {
+            if let (Some(link), Some(source)) = (old, self.all.get(net)) {
                 tables.erase_bind(BindKey {
                     link,
                     group: source.group,
                 })?;
             }
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, Some(interface)))?;
         }
-        Ok(())
+        self.write_all(tables, classes, nets)
     }
 
     /// Writes every source anew, for other classes or another clock.
@@ -83,11 +76,24 @@ impl Sources {
         classes: &Classes,
     ) -> Result<(), KernelError> {
         self.clock = Clock::read();
-        for net in self.all.keys().copied().collect::<Vec<_>>() {
-            self.write(tables, classes, net)
-                .map_err(|fault| name(fault, net, None))?;
+        let all: Vec<IpNet> = self.all.keys().copied().collect();
+        self.write_all(tables, classes, all)
+    }
+
+    /// One that does not fit leaves the others to be written; the first is named.
+    pub(super) fn write_all(
+        &mut self,
+        tables: &mut Tables,
+        classes: &Classes,
+        nets: impl IntoIterator<Item = IpNet>,
+    ) -> Result<(), KernelError> {
+        let mut first = Ok(());
+        for net in nets {
+            let written = self.write(tables, classes, net);
+            let written = written.map(drop).map_err(|fault| name(fault, net, None));
+            first = first.and(written);
         }
-        Ok(())
+        first
     }
 
     /// The clocks went apart, so deadlines must be computed again.

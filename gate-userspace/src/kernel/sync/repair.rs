@@ -16,7 +16,7 @@ use super::super::plan::{Step, plan};
 use super::super::ports::Classes;
 use super::super::status::Audit;
 use super::super::table::{Tables, WriteError};
-use super::{Sources, name};
+use super::Sources;
 
 impl Sources {
     /// Removes what no wanted source accounts for, before anything new is opened.
@@ -56,6 +56,7 @@ impl Sources {
             want.extend(picture.entry.map(|entry| (*net, entry)));
             want_binds.extend(picture.binds);
         }
+        let mut missing = Vec::new();
         for step in plan(&want, &have) {
             audit.entries += 1;
             match step {
@@ -63,12 +64,10 @@ impl Sources {
                 Step::Remove(net) => {
                     tables.erase(net)?;
                 }
-                Step::Upsert(net, _) => {
-                    self.write(tables, classes, net)
-                        .map_err(|fault| name(fault, net, None))?;
-                }
+                Step::Upsert(net, _) => missing.push(net),
             }
         }
+        let mut first = self.write_all(tables, classes, missing);
         for (index, (have, want)) in
             (0u32..).zip(tables.filter_words()?.iter().zip(self.filter.words()))
         {
@@ -85,20 +84,21 @@ impl Sources {
                     tables.erase_bind(key)?;
                 }
                 Step::Upsert(key, entry) => {
-                    tables.write_bind(key, entry).map_err(|fault| match fault {
+                    let written = tables.write_bind(key, entry).map_err(|fault| match fault {
                         WriteError::Kernel(fault) => fault,
                         WriteError::Full(table) => KernelError::Full {
                             table,
                             source_key: Box::new(self.holder(key.group)),
                         },
-                    })?;
+                    });
+                    first = first.and(written);
                 }
             }
         }
         // Whatever bindings a former daemon left are gone.
         self.groups
             .keep(self.all.values().map(|source| source.group));
-        Ok(audit)
+        first.map(|()| audit)
     }
 
     fn holder(&self, group: u32) -> SourceKey {
