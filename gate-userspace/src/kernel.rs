@@ -10,6 +10,7 @@ mod agent;
 mod attach;
 mod capability;
 mod clock;
+mod denied;
 mod destroy;
 mod events;
 mod explain;
@@ -38,6 +39,7 @@ mod unload;
 
 pub use agent::Agent;
 pub use capability::probe;
+pub use denied::Denied;
 pub use events::DropEvent;
 pub use explain::{MatchedEntry, Probe, Verdict, Verdicts};
 pub use fault::KernelError;

@@ -8,6 +8,10 @@ use crate::site::{Caller, Site, site};
 /// Rings with their verdicts, in order, and the exit code.
 async fn explain(site: &Site, source: &str, more: &str, token: &str) -> (Vec<String>, Option<i32>) {
     let address = source.split('/').next().unwrap();
+    let (address, more) = match more.strip_prefix('%') {
+        Some(interface) => (format!("{address}%{interface}"), ""),
+        None => (address.to_owned(), more),
+    };
     let command = format!("explain --from {address} {more} --output json");
     let outcome = site.gated.ctl().run(&command, token).await.unwrap();
     let answer: Value = serde_json::from_str(&outcome.stdout).expect(&outcome.stderr);
@@ -50,6 +54,39 @@ async fn explanation_of_the_packet_ring_agrees_with_what_happens() {
     assert_eq!(
         (listed.knock().await, stranger.knock().await),
         (Syn::Answered, Syn::Silent)
+    );
+}
+
+/// An address behind a cable of its own is bound to it, without a word of the operator.
+#[tokio::test]
+async fn address_of_a_neighbour_opens_nothing_and_is_not_called_spoofable() {
+    let Some(site) = site(2).await else { return };
+    let [listed, neighbour] = &site.net.callers[..] else {
+        unreachable!("two callers")
+    };
+    site.open("r-1", listed).await;
+    for source in [listed.source4(), listed.source6()] {
+        let (rings, status) = explain(&site, &source, "%to-2", "").await;
+        assert_eq!(
+            (&rings[..], status),
+            (&["packet drop".to_owned()][..], Some(1)),
+            "{source}"
+        );
+    }
+    let told = async || {
+        let status = site.gated.ctl().json("status").await.unwrap();
+        status["warnings"].to_string()
+    };
+    assert!(!told().await.contains("spoofable"), "{}", told().await);
+    let subnet = neighbour.subnet4();
+    let open = format!("rollout open r-2 --client trainer --source {subnet}");
+    site.gated.ctl().json(&open).await.unwrap();
+    let warnings = told().await;
+    assert!(
+        warnings.contains(&format!(
+            "spoofable by a neighbour on the same link: {subnet} ("
+        )),
+        "{warnings}"
     );
 }
 

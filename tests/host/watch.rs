@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use harness::probe::Syn;
+use serde_json::{Value, json};
 
 use crate::site::site;
 
@@ -75,5 +76,31 @@ async fn last_use_of_a_token_is_shown_and_survives_a_restart() {
         list.stdout.contains(at.as_str().unwrap()),
         "{}",
         list.stdout
+    );
+}
+
+/// Who knocks in vain is named without anybody watching.
+#[tokio::test]
+async fn status_names_who_was_denied() {
+    let Some(site) = site(2).await else { return };
+    let stranger = &site.net.callers[1];
+    assert_eq!(stranger.knock().await, Syn::Silent);
+    let status = site.gated.ctl().json("status").await.unwrap();
+    let denied = &status["rings"]["packet"]["denied"];
+    let named = denied
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["source"] == "10.79.2.2");
+    let named = named.unwrap_or_else(|| panic!("{status}"));
+    assert_eq!(
+        (&named["interface"], &named["reason"], &named["port"]),
+        (&json!("to-2"), &json!("stranger"), &json!(8765))
+    );
+    assert!(named["samples"].as_u64().unwrap() > 0, "{named}");
+    let table = site.gated.ctl().run("status", "").await.unwrap();
+    assert!(
+        table.stdout.contains("DENIED") && table.stdout.contains("10.79.2.2"),
+        "{table:?}"
     );
 }

@@ -117,6 +117,26 @@ fn a_source_that_came_before_its_sandbox_is_bound_when_that_comes() {
     assert_eq!(reason(&again, "10.0.1.2", "veth2"), "wrong_interface");
 }
 
+#[test]
+fn a_question_without_an_interface_is_asked_where_the_address_lives() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    let at = |from: &str| {
+        let probe = Probe::Connect {
+            from: from.parse().unwrap(),
+            interface: None,
+            to: None,
+            port: GATE,
+        };
+        let facing = wait(agent.explain(probe)).unwrap().interface;
+        facing.map(|interface| interface.name)
+    };
+    assert_eq!(at("10.0.1.2").as_deref(), Some("veth1"));
+    assert_eq!(at("fd00:2::2").as_deref(), Some("veth2"));
+    assert_eq!(at("192.0.2.1"), None);
+    assert_eq!(at("127.0.0.1"), None);
+}
+
 /// The operator's word and the route may differ: both links are good then, and no third.
 #[test]
 fn a_named_interface_stands_beside_the_routes() {

@@ -251,7 +251,7 @@ fn check(rows: Vec<Row>, passes: bool) {
     for (name, bytes, reason) in rows {
         let probe = Probe::Frame {
             bytes,
-            interface: Some("veth1".to_owned()),
+            interface: None,
         };
         let verdicts = wait(agent.explain(probe)).unwrap().verdicts;
         for verdict in &verdicts {

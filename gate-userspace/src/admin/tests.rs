@@ -413,6 +413,7 @@ impl Inspect for FakeInspect {
                     guards: Vec::new(),
                     entries: 1,
                     capacity: 2,
+                    denied: Vec::new(),
                     reason: String::new(),
                 },
                 drift: 0,

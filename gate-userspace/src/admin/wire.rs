@@ -35,8 +35,9 @@ pub use rollout::{
 };
 pub use secret::Secret;
 pub use status::{
-    ConnectionRing, GuardView, InterfaceSet, InterfaceView, KeyState, KeyView, ModeChanged,
-    ModeView, PacketRing, RequestRing, RingState, Rings, Status, Unloaded, UpstreamView, Verified,
+    ConnectionRing, DeniedView, GuardView, InterfaceSet, InterfaceView, KeyState, KeyView,
+    ModeChanged, ModeView, PacketRing, RequestRing, RingState, Rings, Status, Unloaded,
+    UpstreamView, Verified,
 };
 
 /// What every refusal looks like.

@@ -64,16 +64,8 @@ pub(super) async fn rings(view: &View, asked: Explain) -> Result<Vec<RingVerdict
     Ok(rings)
 }
 
-async fn packet(view: &View, mut probe: Probe) -> Result<RingVerdict, String> {
+async fn packet(view: &View, probe: Probe) -> Result<RingVerdict, String> {
     let agent = view.standing()?;
-    if let Probe::Connect {
-        from, interface, ..
-    } = &mut probe
-        && interface.is_none()
-    {
-        // Where its packets would arrive: the link that our answers would leave by.
-        *interface = agent.home(*from).await.map_err(|error| told(&error))?;
-    }
     let answer = agent.explain(probe).await.map_err(|error| told(&error))?;
     Ok(verdict(&answer))
 }

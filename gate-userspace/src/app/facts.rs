@@ -11,10 +11,10 @@ use super::{
 use crate::{
     admin::{
         PacketFacts,
-        wire::{GuardView, InterfaceView, PacketRing, RingState, UpstreamView},
+        wire::{DeniedView, GuardView, InterfaceView, PacketRing, RingState, UpstreamView},
     },
     fault::Type,
-    kernel::{self, InterfaceStatus, KernelError, State, Status},
+    kernel::{self, Denied, InterfaceStatus, KernelError, State, Status},
     proxy::{
         Leads, Mistake,
         counters::{Count, Counters},
@@ -40,12 +40,24 @@ pub(super) fn facts(status: Status, protected: &[Protected]) -> PacketFacts {
                 .map(|table| table.room)
                 .max()
                 .unwrap_or(0),
+            denied: status.denied.iter().map(denied).collect(),
             reason: status.reason.unwrap_or_default(),
         },
         drift: status.drift as u64,
         drops: drops(status.counters),
         homes: status.homes,
         warnings: status.warnings,
+    }
+}
+
+fn denied(seen: &Denied) -> DeniedView {
+    DeniedView {
+        source: seen.source,
+        interface: seen.interface.clone().unwrap_or_default(),
+        reason: seen.reason.clone(),
+        port: seen.port,
+        // What it may have inherited is not its own.
+        samples: seen.samples - seen.error,
     }
 }
 
@@ -79,6 +91,7 @@ pub(super) fn absent(ring: &Ring) -> PacketFacts {
             guards: ring.protected().iter().map(guard).collect(),
             entries: 0,
             capacity: 0,
+            denied: Vec::new(),
             reason: ring.reason().to_owned(),
         },
         drift: 0,
@@ -96,6 +109,7 @@ pub(super) fn broken(error: &KernelError, protected: &[Protected]) -> PacketFact
             guards: protected.iter().map(guard).collect(),
             entries: 0,
             capacity: 0,
+            denied: Vec::new(),
             reason: told(error),
         },
         drift: 0,

@@ -10,7 +10,7 @@ use super::{
     words::because,
 };
 use crate::admin::wire::{
-    InterfaceView, ModeView, PacketRing, RequestRing, RingState, Status, UpstreamView,
+    DeniedView, InterfaceView, ModeView, PacketRing, RequestRing, RingState, Status, UpstreamView,
 };
 
 pub(super) async fn run(gate: &Gate) -> Result<Answer, Fault> {
@@ -82,6 +82,7 @@ fn view(status: &Status, found: &[String]) -> Vec<Block> {
         guards(&rings.packet),
         upstreams(&rings.request),
         drops(status),
+        denied(&rings.packet),
     ];
     for section in sections.into_iter().flatten() {
         view.push(Block::line(Tone::Plain, ""));
@@ -215,6 +216,24 @@ fn drops(status: &Status) -> Option<Block> {
         .map(|(reason, count)| vec![count.to_string(), reason.clone()])
         .collect();
     section(vec!["DROPPED", "REASON"], rows)
+}
+
+/// Who knocks most, out of a sample.
+fn denied(ring: &PacketRing) -> Option<Block> {
+    let row = |one: &DeniedView| {
+        vec![
+            one.source.to_string(),
+            dash(&one.interface),
+            one.port
+                .map_or_else(|| "-".to_owned(), |port| port.to_string()),
+            one.reason.clone(),
+            one.samples.to_string(),
+        ]
+    };
+    section(
+        vec!["DENIED", "AT", "PORT", "REASON", "SAMPLED"],
+        ring.denied.iter().map(row).collect(),
+    )
 }
 
 fn section(head: Vec<&'static str>, rows: Vec<Vec<String>>) -> Option<Block> {

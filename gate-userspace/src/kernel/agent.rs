@@ -4,7 +4,6 @@
 //! nor a busy proxy delays a revocation. It works in the network namespace that
 //! [`Agent::start`] was called in.
 
-use std::net::IpAddr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{broadcast, mpsc as requests, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::denied::Deniers;
 use super::destroy;
 use super::events::{self, DropEvent};
 use super::explain::{Probe, Verdicts};
@@ -32,6 +32,9 @@ const RECONCILE: Duration = Duration::from_secs(5);
 const VERIFY_EVERY: u32 = 12;
 /// Events that a slow listener may fall behind.
 const BACKLOG: usize = 1024;
+
+/// Denied sources that a status names.
+const NAMED: usize = 10;
 
 type Call = (Request, oneshot::Sender<Result<Reply, KernelError>>);
 
@@ -117,14 +120,6 @@ impl Agent {
         Ok(verdicts)
     }
 
-    /// The interface a source on this address is bound to by itself, if any.
-    pub async fn home(&self, address: IpAddr) -> Result<Option<String>, KernelError> {
-        let Reply::Home(interface) = self.call(Request::Home(address)).await? else {
-            return Err(KernelError::Gone);
-        };
-        Ok(interface)
-    }
-
     pub async fn mode(&self, mode: Mode) -> Result<(), KernelError> {
         self.call(Request::Mode(mode)).await.map(drop)
     }
@@ -174,6 +169,7 @@ async fn run(
     let mut timer = interval(RECONCILE);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut rounds = 0u32;
+    let mut deniers = Deniers::default();
     loop {
         tokio::select! {
             // Fair on purpose: a stream of requests must not keep a new interface waiting.
@@ -187,7 +183,9 @@ async fn run(
                     return drop(reply.send(Ok(Reply::Done)));
                 }
                 // Whoever does not wait for the reply still gets the work done.
-                Some((request, reply)) => drop(reply.send(serve(&mut keeper, request))),
+                Some((request, reply)) => {
+                    drop(reply.send(serve(&mut keeper, &deniers, request)));
+                }
             },
             () = changes.wait() => complain(keeper.reconcile()),
             _ = timer.tick() => {
@@ -198,7 +196,7 @@ async fn run(
                     keeper.reconcile()
                 });
             }
-            () = readable(&mut ring) => drain(&mut ring, &keeper, &events),
+            () = readable(&mut ring) => drain(&mut ring, &keeper, &mut deniers, &events),
         }
     }
 }
@@ -216,17 +214,19 @@ fn open(setup: Setup) -> Result<(Keeper, Changes, Ring), KernelError> {
     Ok((keeper, changes, ring))
 }
 
-fn serve(keeper: &mut Keeper, request: Request) -> Result<Reply, KernelError> {
+fn serve(keeper: &mut Keeper, deniers: &Deniers, request: Request) -> Result<Reply, KernelError> {
     match request {
         Request::Apply(batch) => keeper.apply(batch).map(Reply::Applied),
         Request::Sync(want) => keeper.sync(want).map(Reply::Applied),
         Request::Destroy(flows) => destroy::destroy(&flows).map(Reply::Destroyed),
-        Request::Status => keeper
-            .status()
-            .map(|status| Reply::Status(Box::new(status))),
+        Request::Status => keeper.status().map(|status| {
+            Reply::Status(Box::new(Status {
+                denied: deniers.top(NAMED),
+                ..status
+            }))
+        }),
         Request::Verify => keeper.verify().map(Reply::Verified),
         Request::Explain(probe) => keeper.explain(probe).map(Reply::Verdicts),
-        Request::Home(address) => Ok(Reply::Home(keeper.home(address))),
         Request::Mode(mode) => keeper.set_mode(mode).map(|()| Reply::Done),
         Request::Ports(ports) => keeper.set_ports(ports).map(|()| Reply::Done),
         Request::Interfaces(interfaces) => keeper.set_interfaces(interfaces).map(|()| Reply::Done),
@@ -251,9 +251,15 @@ async fn readable(ring: &mut Ring) {
     }
 }
 
-fn drain(ring: &mut Ring, keeper: &Keeper, events: &broadcast::Sender<DropEvent>) {
+fn drain(
+    ring: &mut Ring,
+    keeper: &Keeper,
+    deniers: &mut Deniers,
+    events: &broadcast::Sender<DropEvent>,
+) {
     while let Some(bytes) = ring.get_mut().next() {
         if let Some(event) = events::decode(&bytes, |index| keeper.interface_name(index)) {
+            deniers.note(&event);
             // Nobody listening is fine: the counters have it.
             let _ = events.send(event);
         }

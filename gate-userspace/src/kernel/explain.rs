@@ -27,6 +27,7 @@ pub enum Probe {
     /// A connection attempt.
     Connect {
         from: IpAddr,
+        /// `None`: where the address lives, if that is one sandbox's link.
         interface: Option<String>,
         /// `None`: the first address of this host of the same family.
         to: Option<IpAddr>,
@@ -35,6 +36,7 @@ pub enum Probe {
     /// An Ethernet frame as it came.
     Frame {
         bytes: Vec<u8>,
+        /// `None`: where its source lives, if that is one sandbox's link.
         interface: Option<String>,
     },
 }

@@ -178,8 +178,6 @@ pub enum Request {
     Mode(Mode),
     Ports(Vec<GuardedPort>),
     Interfaces(Interfaces),
-    /// The interface a source on this address is bound to by itself.
-    Home(IpAddr),
     /// Ends the agent and leaves everything pinned. The answer is the last.
     Stop,
     /// Removes every link and pin. The answer is the last.
@@ -193,7 +191,6 @@ pub enum Reply {
     Status(Box<Status>),
     Verified(Audit),
     Verdicts(Verdicts),
-    Home(Option<String>),
     Done,
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::denied::Denied;
 use super::message::{GuardedPort, Hook, Mode};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub struct Status {
     pub uncovered_refusals: u64,
     /// Sampled events that found the ring full.
     pub events_lost: u64,
+    /// Sources that were refused most, by the sampled refusals.
+    pub denied: Vec<Denied>,
     /// Sources that are bound to an interface by their route.
     pub homes: BTreeMap<IpNet, String>,
     pub spoofs: Vec<Spoof>,

@@ -1,6 +1,6 @@
 //! How the three rings stand: `GET /v1/status`, `GET /v1/verify`, and the changes of mode.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -55,13 +55,29 @@ pub struct PacketRing {
     /// Entries for sources in the kernel, and how many fit.
     pub entries: usize,
     pub capacity: usize,
+    /// Who was refused most since the start, by a sample of the refusals.
+    #[serde(default)]
+    pub denied: Vec<DeniedView>,
     pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeniedView {
+    pub source: IpAddr,
+    /// Where it came in last, or empty.
+    pub interface: String,
+    /// Why it was refused last.
+    pub reason: String,
+    /// The port it wanted last; none where the frame did not show one.
+    pub port: Option<u16>,
+    /// Sampled refusals: a lower bound of the packets.
+    pub samples: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceView {
     pub name: String,
-    /// `tcx`, `clsact`, `xdp`, `sk_lookup` or empty.
+    /// `tcx`, `xdp`, `sk_lookup` or empty.
     pub hook: String,
     /// `native`, `generic` or empty.
     pub mode: String,

@@ -51,10 +51,11 @@ impl Keeper {
         };
         match probe {
             Probe::Frame { bytes, interface } => {
-                let interface = named(interface)?;
+                let source = explain::source(&bytes);
+                let interface = named(interface.or_else(|| self.home(source?)))?;
                 let index = interface.as_ref().map(|interface| interface.index);
                 let verdicts = explain::frame(&self.object, &self.tables, &bytes, index)?;
-                let entry = match explain::source(&bytes) {
+                let entry = match source {
                     Some(from) => explain::entry(&self.tables, from)?,
                     None => None,
                 };
@@ -70,7 +71,7 @@ impl Keeper {
                 to,
                 port,
             } => {
-                let interface = named(interface)?;
+                let interface = named(interface.or_else(|| self.home(from)))?;
                 let index = interface.as_ref().map(|interface| interface.index);
                 let own = self
                     .local
@@ -95,9 +96,8 @@ impl Keeper {
         }
     }
 
-    /// The interface that a source on this address is bound to by itself: the veth or tap its route
-    /// leaves by, when nobody else lives behind it.
-    pub(in super::super) fn home(&self, address: IpAddr) -> Option<String> {
+    /// Where packets of this address would arrive: the link that our answers leave by.
+    fn home(&self, address: IpAddr) -> Option<String> {
         match self.homes.find(address.into()) {
             Home::At(interface) => Some(interface),
             Home::Unknown | Home::Elsewhere => None,

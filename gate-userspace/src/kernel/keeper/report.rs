@@ -54,6 +54,7 @@ impl Keeper {
             would_drop: self.counters(&AUDITED)?,
             uncovered_refusals,
             events_lost,
+            denied: Vec::new(),
             homes: self.sources.homes(),
             spoofs: self.spoofs()?,
             tables: self.fill()?,
