@@ -8,6 +8,7 @@
 
 mod agent;
 mod attach;
+mod bypass;
 mod capability;
 mod clock;
 mod denied;
@@ -38,6 +39,7 @@ mod table;
 mod unload;
 
 pub use agent::Agent;
+pub use bypass::{Bypass, bypass};
 pub use capability::probe;
 pub use denied::Denied;
 pub use events::DropEvent;

@@ -66,12 +66,17 @@ pub fn route(place: &Namespace, words: &[&str]) -> anyhow::Result<()> {
 pub fn bridge(bridge: &End, ports: &[&str]) -> anyhow::Result<()> {
     run(ip(bridge.place).args(["link", "add", bridge.device, "type", "bridge"]))?;
     for port in ports {
-        run(ip(bridge.place).args(["link", "set", port, "master", bridge.device]))?;
+        master(bridge.place, port, bridge.device)?;
     }
     for address in bridge.addresses {
         self::address(bridge.place, bridge.device, address)?;
     }
     run(ip(bridge.place).args(["link", "set", bridge.device, "up"]))
+}
+
+/// Makes `device` a port of `bridge`.
+pub fn master(place: &Namespace, device: &str, bridge: &str) -> anyhow::Result<()> {
+    run(ip(place).args(["link", "set", device, "master", bridge]))
 }
 
 fn ip(place: &Namespace) -> Command {

@@ -28,6 +28,8 @@ mod restart;
 
 mod drain;
 
+mod bypass;
+
 mod certificate;
 
 mod watch;

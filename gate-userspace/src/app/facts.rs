@@ -1,6 +1,6 @@
 //! The packet ring and the counters in the words of the admin API. Only translates.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
 use gate_common::reason::Reason;
 
@@ -220,6 +220,20 @@ pub(super) fn upstream(found: Leads, protected: &[Protected], is_standing: bool)
         addresses: found.addresses.iter().map(ToString::to_string).collect(),
         guard,
     }
+}
+
+/// Ways to an upstream that do not pass this host's stack.
+pub(super) fn bypasses(found: &Leads) -> Vec<String> {
+    let elsewhere = found.addresses.iter().filter(|address| !is_own(**address));
+    let told = |address: &IpAddr| {
+        let bypass = kernel::bypass(*address)?;
+        Some(format!(
+            "bypass: upstream `{}` at {address} is on bridge {} with {} more; they reach it without \
+             the gate (give it a secret, a Unix socket, or a network of its own)",
+            found.name, bypass.bridge, bypass.others
+        ))
+    };
+    elsewhere.filter_map(told).collect()
 }
 
 fn guard(protected: &Protected) -> GuardView {

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     bind, explain,
-    facts::{absent, broken, facts, interface, metrics, mistake, told, upstream},
+    facts::{absent, broken, bypasses, facts, interface, metrics, mistake, told, upstream},
     master,
     ring::Ring,
 };
@@ -84,8 +84,14 @@ impl Inspect for View {
     }
 
     fn warnings(&self) -> Vec<String> {
+        let upstreams = self.proxy.upstreams();
         let mistakes = self.proxy.mistakes();
-        mistakes.iter().take(MISTAKES).map(mistake).collect()
+        let mistakes = mistakes.iter().take(MISTAKES).map(mistake);
+        upstreams
+            .iter()
+            .flat_map(bypasses)
+            .chain(mistakes)
+            .collect()
     }
 
     fn ready(&self) -> Result<(), String> {
