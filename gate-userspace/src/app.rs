@@ -15,6 +15,7 @@ mod fault;
 mod lock;
 mod lookup;
 mod master;
+mod private;
 pub mod protect;
 mod reload;
 pub mod ring;
@@ -106,6 +107,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
 /// # Errors
 /// When the start failed. A drain that ran out of time is not an error.
 pub fn run(flags: &Flags, config: Config) -> Result<(), StartError> {
+    private::close();
     let plan = plan(&config.settings)?;
     if flags.guard_only {
         return early::guard(&config.settings, plan);

@@ -30,6 +30,8 @@ mod drain;
 
 mod bypass;
 
+mod scrub;
+
 mod certificate;
 
 mod watch;
