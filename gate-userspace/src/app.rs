@@ -158,7 +158,14 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         .map(bind::take)
         .collect::<Result<Vec<_>, _>>()?;
     let socket = AdminSocket::bind(&settings.admin_socket, &settings.admin_group)?;
-    let scraped = settings.metrics_listen.map(bind::scraped).transpose()?;
+    let scraped = settings.metrics_listen.map(bind::aside).transpose()?;
+    let remote = settings.admin_remote.as_ref().map(|remote| {
+        Ok::<_, StartError>(admin::Remote {
+            listener: bind::aside(remote.address)?,
+            tls: remote.tls.clone(),
+        })
+    });
+    let remote = remote.transpose()?;
 
     let names = plan.names.clone();
     let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
@@ -175,6 +182,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         taken,
         socket,
         scraped,
+        remote,
         log,
     };
     let stood = stand(parts, signals, Arc::clone(&ring)).await;
@@ -202,6 +210,7 @@ struct Opened {
     taken: Vec<bind::Taken>,
     socket: AdminSocket,
     scraped: Option<tokio::net::TcpListener>,
+    remote: Option<admin::Remote>,
     log: Log,
 }
 
@@ -279,6 +288,10 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     if let Some(listener) = opened.scraped {
         let scraped = admin::scraped(api.clone(), listener, tasks.last_word());
         tasks.spawn("metrics", scraped);
+    }
+    if let Some(remote) = opened.remote {
+        let remote = admin::serve_remote(api.clone(), remote, tasks.last_word());
+        tasks.spawn("admin over tcp", remote);
     }
     tasks.spawn("admin", admin::run(api, opened.socket, tasks.last_word()));
     announce(&grants, &ring, &bound);

@@ -17,6 +17,7 @@ mod import;
 mod progress;
 mod status;
 mod look;
+mod operator;
 mod events;
 mod explain;
 mod switch;
@@ -102,6 +103,7 @@ async fn act(gate: &Gate, paper: Paper, command: Command) -> Result<Answer, Faul
         Command::Key(command) => key::run(gate, command).await,
         Command::Store(command) => store::run(gate, command).await,
         Command::Import(command) => import::run(gate, command).await,
+        Command::Admin(command) => operator::run(gate, command).await,
         Command::Status => status::run(gate).await,
         Command::Verify => look::verify(gate).await,
         Command::Doctor => doctor::run(gate).await,

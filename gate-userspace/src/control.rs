@@ -18,6 +18,7 @@ mod renew;
 mod lease;
 mod expire;
 mod mode;
+mod operators;
 mod keys;
 mod reseal;
 mod master;
@@ -52,6 +53,7 @@ use crate::{
     clock::Clock,
     grants::{Grants, RolloutGrant},
     ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
+    operator::Operators,
     secret::{Digest, KeyId, Keyring, UpstreamKey},
     settings::Mode,
     store::{Store, StoreError},
@@ -88,6 +90,7 @@ struct Desk {
     names: papaya::HashMap<ClientName, ClientId>,
     /// As configured; what is in force may be `Closed`.
     mode: Mode,
+    operators: ArcSwap<Operators>,
     /// The client of the configured secret, and the secret's digest.
     shared: Option<(ClientName, Digest)>,
     events: Events,

@@ -102,6 +102,10 @@ name!(
     UpstreamName, "upstream name", 64, b"._-", "1 to 64 of A-Z a-z 0-9 . _ -"
 );
 name!(
+    /// What an operator of the admin API on another machine is called.
+    OperatorName, "operator name", 64, b"._-", "1 to 64 of A-Z a-z 0-9 . _ -"
+);
+name!(
     /// What a fleet calls one of its hosts.
     HostName, "host name", 253, b"._-", "1 to 253 of A-Z a-z 0-9 . _ -"
 );

@@ -15,6 +15,7 @@ pub mod secret;
 pub mod source;
 pub mod scope;
 pub mod client;
+pub mod operator;
 pub mod rollout;
 pub mod fault;
 pub mod tls;

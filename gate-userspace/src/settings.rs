@@ -193,8 +193,18 @@ pub struct Settings {
     pub master_key_file: PathBuf,
     pub admin_socket: PathBuf,
     pub admin_group: String,
+    /// Where operators on other machines ask, by tokens of their own.
+    pub admin_remote: Option<AdminRemote>,
     /// Where numbers are scraped; nothing can be changed there.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// The admin API over TCP.
+#[derive(Clone, Debug)]
+pub struct AdminRemote {
+    pub address: SocketAddr,
+    /// None on loopback alone.
+    pub tls: Option<Arc<tls::Server>>,
 }
 
 impl Route {

@@ -93,6 +93,8 @@ pub enum Rejection {
     RolloutTaken,
     #[error("a live token has this digest or id")]
     TokenTaken,
+    #[error("an operator has this name")]
+    OperatorTaken,
     #[error("its client has ended")]
     ClientEnded,
     #[error("somebody changed it meanwhile")]

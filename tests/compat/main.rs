@@ -18,6 +18,7 @@ mod openai;
 
 mod anthropic;
 
+mod trainer;
 mod training;
 
 mod verifiers;

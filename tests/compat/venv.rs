@@ -16,6 +16,7 @@ pub(crate) const SDKS: Packages = Packages {
         "anthropic==2.12.0",
         "cryptography==50.0.2",
         "h2==4.3.0",
+        "httpx==0.28.1",
         "websockets==17.4",
     ],
 };

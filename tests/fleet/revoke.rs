@@ -47,3 +47,26 @@ async fn revocation_on_one_host_cuts_a_stream_on_another() {
     let count = fleet.postgres.query("postgres", count).unwrap();
     assert!(count.parse::<usize>().unwrap() <= 3 * 4, "{count}");
 }
+
+/// An operator's token is the fleet's, and so is its end.
+#[tokio::test]
+async fn operator_of_one_host_is_one_on_all_until_it_ends() {
+    let Some(fleet) = fleet().await else { return };
+    let [first, second, third] = &fleet.hosts[..] else {
+        unreachable!("three hosts")
+    };
+    let add = "admin token add trainer-7 --role provision";
+    let added = first.ctl().json(add).await.unwrap();
+    let token = text(&added, "/token").unwrap();
+    second.reaches(&added["revision"]).await;
+    let far = second.operator(&token);
+    let opened = far.json("rollout open r-1 --client trainer --source lo");
+    let opened = opened.await.unwrap();
+    third.reaches(&opened["revision"]).await;
+    assert_eq!(third.rollouts().await, ["r-1"]);
+    let revoke = "admin token revoke trainer-7 --yes";
+    let ended = third.ctl().json(revoke).await.unwrap();
+    second.reaches(&ended["revision"]).await;
+    let refused = far.run("rollout list", "").await.unwrap();
+    assert_eq!(refused.status, Some(1), "{refused:?}");
+}

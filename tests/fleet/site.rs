@@ -111,7 +111,7 @@ impl Host {
                 (Ipv4Addr::LOCALHOST, UPSTREAM_PORT).into(),
             )
             .config(&format!(
-                "[gate]\nhost = \"h{number}\"\n[store]\nurl = \"{}\"\nstaleness = \"{staleness}\"\nskew = \"1s\"\n",
+                "[gate]\nhost = \"h{number}\"\n[admin]\nlisten = \"127.0.0.1:8766\"\n[store]\nurl = \"{}\"\nstaleness = \"{staleness}\"\nskew = \"1s\"\n",
                 postgres.url(server(number))
             ))
             .flag("--upstream-key-env", "FLEET_UPSTREAM_KEY")
@@ -127,6 +127,12 @@ impl Host {
 
     pub(crate) fn ctl(&self) -> Gatectl {
         self.gated.ctl()
+    }
+
+    /// An operator beside the gate, whose token was made on any host of the fleet.
+    pub(crate) fn operator(&self, token: &str) -> Gatectl {
+        let url = "http://127.0.0.1:8766";
+        Gatectl::over(&self.place, url).env("GATE_ADMIN_TOKEN", token)
     }
 
     pub(crate) fn name(&self) -> String {

@@ -18,7 +18,8 @@ use crate::netns::Namespace;
 pub struct Gatectl {
     place: Namespace,
     program: PathBuf,
-    socket: PathBuf,
+    /// The flag that says where the gate is, and its value.
+    at: [PathBuf; 2],
     environment: Vec<(String, String)>,
 }
 
@@ -35,8 +36,16 @@ impl Gatectl {
         Self {
             place: place.clone(),
             program: need::built("GATECTL_BIN"),
-            socket,
+            at: ["--socket".into(), socket],
             environment: Vec::new(),
+        }
+    }
+
+    /// As an operator on another machine, whose environment holds a token.
+    pub fn over(place: &Namespace, url: &str) -> Self {
+        Self {
+            at: ["--url".into(), url.into()],
+            ..Self::new(place, PathBuf::new())
         }
     }
 
@@ -68,10 +77,7 @@ impl Gatectl {
     pub async fn run(&self, arguments: &str, stdin: &str) -> anyhow::Result<Outcome> {
         let mut command = Command::from(self.place.command(&self.program));
         command.envs(self.environment.iter().cloned());
-        command
-            .args(arguments.split_whitespace())
-            .arg("--socket")
-            .arg(&self.socket);
+        command.args(arguments.split_whitespace()).args(&self.at);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -28,6 +28,8 @@ mod restart;
 
 mod drain;
 
+mod remote;
+
 mod bypass;
 
 mod scrub;

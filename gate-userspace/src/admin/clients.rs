@@ -32,6 +32,7 @@ pub(super) async fn add(
     Raw(body): Raw,
 ) -> Result<Response, Refusal> {
     let (asked, question) = (api.clone(), body.clone());
+    let who = peer.who();
     let work = async move {
         let (control, host) = (&asked.control, asked.control.grants().host());
         let ask = parse::client(read::<ClientAdd>(&question)?, host)?;
@@ -46,7 +47,7 @@ pub(super) async fn add(
             revision: added.revision,
         })
     };
-    api.once(peer, &headers, "clients", &body, work).await
+    api.once(who, &headers, "clients", &body, work).await
 }
 
 pub(super) async fn list(State(api): State<Api>) -> Json<ClientList> {
@@ -160,6 +161,7 @@ pub(super) async fn rotate(
 ) -> Result<Response, Refusal> {
     let path = format!("clients/{name}/rotate");
     let (asked, question) = (api.clone(), body.clone());
+    let who = peer.who();
     let work = async move {
         let name = named(&name)?;
         let owner = Owner::Client(name.clone());
@@ -167,7 +169,7 @@ pub(super) async fn rotate(
         rotated.client = Some(name);
         Ok(rotated)
     };
-    api.once(peer, &headers, &path, &body, work).await
+    api.once(who, &headers, &path, &body, work).await
 }
 
 impl Api {

@@ -3,9 +3,8 @@
 //! Ciphertext alone leaves here. What changes the master key is for root or the gate's own user.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, State},
-    routing::{get, post},
 };
 
 use super::{
@@ -24,16 +23,7 @@ use crate::{
     secret::{Digest, Keyring, MasterKey, Sealed},
 };
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/v1/keys/reseal", post(reseal))
-        .route("/v1/keys/rotate-master", post(rotate_master))
-        .route("/v1/keys/seal", post(seal))
-        .route("/v1/keys/export/{name}", get(export))
-        .route("/v1/import", post(import))
-}
-
-async fn reseal(State(api): State<Api>, peer: Peer) -> Result<Json<Resealed>, Refusal> {
+pub(super) async fn reseal(State(api): State<Api>, peer: Peer) -> Result<Json<Resealed>, Refusal> {
     peer.must_be_owner("re-sealing the stored keys")?;
     let done = api.control.reseal(peer.actor()).await?;
     Ok(Json(Resealed {
@@ -47,7 +37,10 @@ async fn reseal(State(api): State<Api>, peer: Peer) -> Result<Json<Resealed>, Re
 
 /// One that lies ready in the key file is taken; without one, and with every row under the one in
 /// use, a new one is made. So a rotation that was broken off goes on and does not begin another.
-async fn rotate_master(State(api): State<Api>, peer: Peer) -> Result<Json<MasterRotated>, Refusal> {
+pub(super) async fn rotate_master(
+    State(api): State<Api>,
+    peer: Peer,
+) -> Result<Json<MasterRotated>, Refusal> {
     peer.must_be_owner("rotating the master key")?;
     let (control, keyring) = (&api.control, api.control.keyring());
     let next = match keyring.standby() {
@@ -65,7 +58,7 @@ async fn rotate_master(State(api): State<Api>, peer: Peer) -> Result<Json<Master
     }))
 }
 
-async fn seal(
+pub(super) async fn seal(
     State(api): State<Api>,
     Question(question): Question<KeySeal>,
 ) -> Result<Json<SealedKey>, Refusal> {
@@ -73,7 +66,7 @@ async fn seal(
     Ok(Json(api.sealed(&api.control.seal_key(&key)?)))
 }
 
-async fn export(
+pub(super) async fn export(
     State(api): State<Api>,
     Path(name): Path<String>,
     Query(query): Query<KeyExport>,
@@ -87,7 +80,7 @@ async fn export(
     Ok(Json(api.sealed(&api.control.export_key(&name)?)))
 }
 
-async fn import(
+pub(super) async fn import(
     State(api): State<Api>,
     peer: Peer,
     Question(question): Question<ImportClients>,

@@ -1,19 +1,23 @@
 //! The one place that turns a refusal into an HTTP answer.
 
+use std::time::Duration;
+
 use axum::{
     Json,
-    http::StatusCode,
+    http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 
 use super::wire::{Error, ErrorBody};
-use crate::control::Refused;
+use crate::{control::Refused, operator::Role};
 
 /// Status, kind, message and hint of a no.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
     body: ErrorBody,
+    /// In seconds.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
@@ -26,6 +30,7 @@ impl Refusal {
                 message,
                 hint,
             },
+            retry_after: None,
         }
     }
 
@@ -42,6 +47,32 @@ impl Refusal {
     pub(super) fn root_only(what: &str) -> Self {
         let message = format!("{what} is for root alone");
         Self::new(StatusCode::FORBIDDEN, "forbidden", message, "try sudo")
+    }
+
+    pub(super) fn here_only() -> Self {
+        let message = "this is asked for at the admin socket of its host alone".to_owned();
+        let hint = "run gatectl on that host, without --url";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message, hint)
+    }
+
+    pub(super) fn role(has: Role, needed: Role) -> Self {
+        let message = format!("an operator with role `{has}` may not do this");
+        let hint = format!("ask with a token of role `{needed}`");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message, &hint)
+    }
+
+    pub(super) fn no_token() -> Self {
+        let message = "no operator's token was presented".to_owned();
+        let hint = "send `Authorization: Bearer TOKEN`; `gatectl admin token add` makes one";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message, hint)
+    }
+
+    pub(super) fn too_often(wait: Duration) -> Self {
+        let message = "this address asks too often".to_owned();
+        let hint = "open and close many rollouts in one call";
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_often", message, hint);
+        refusal.retry_after = Some(wait.as_secs() + 1);
+        refusal
     }
 
     pub(super) fn key_reused() -> Self {
@@ -90,7 +121,11 @@ impl From<Refused> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(Error { error: self.body })).into_response()
+        let answer = (self.status, Json(Error { error: self.body }));
+        match self.retry_after {
+            Some(seconds) => ([(RETRY_AFTER, seconds.to_string())], answer).into_response(),
+            None => answer.into_response(),
+        }
     }
 }
 

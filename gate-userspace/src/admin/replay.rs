@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use super::{Api, peer::Peer, refusal::Refusal};
+use super::{Api, refusal::Refusal};
 use crate::{clock::Stamp, control::Refused};
 
 const KEPT_FOR: Duration = Duration::from_mins(10);
@@ -36,7 +36,7 @@ pub(super) struct Replays {
 }
 
 /// Who asked what under which key.
-type Name = (u32, String, String);
+type Name = (String, String, String);
 
 /// Empty until the first who asked has one.
 type Answer = Arc<tokio::sync::Mutex<Option<Zeroizing<Vec<u8>>>>>;
@@ -53,7 +53,7 @@ impl Api {
     /// refusal is not kept, because it changed nothing.
     pub(super) async fn once<T: Serialize + 'static>(
         &self,
-        peer: Peer,
+        who: String,
         headers: &HeaderMap,
         path: &str,
         question: &[u8],
@@ -64,7 +64,7 @@ impl Api {
         };
         let key = key.to_str().ok().filter(|key| key.len() <= LONGEST_KEY);
         let key = key.ok_or_else(|| Refusal::invalid("the Idempotency-Key is too odd or long"))?;
-        let name = (peer.uid(), path.to_owned(), key.to_owned());
+        let name = (who, path.to_owned(), key.to_owned());
         let now = self.control.clock().now();
         let slot = self.replays.slot(name, question, now)?;
         let task = self.replays.tasks.spawn(async move {

@@ -38,11 +38,13 @@ pub(super) async fn open(
     let many = read::<Peek>(&body)?.rollouts.is_some();
     let (asked, question) = (api.clone(), body.clone());
     if many {
+        let who = peer.who();
         let work = async move { asked.open_many(peer, &question).await };
-        api.once(peer, &headers, "rollouts", &body, work).await
+        api.once(who, &headers, "rollouts", &body, work).await
     } else {
+        let who = peer.who();
         let work = async move { asked.open_one(peer, &question).await };
-        api.once(peer, &headers, "rollouts", &body, work).await
+        api.once(who, &headers, "rollouts", &body, work).await
     }
 }
 
@@ -181,6 +183,7 @@ pub(super) async fn rotate(
 ) -> Result<Response, Refusal> {
     let path = format!("rollouts/{id}/rotate");
     let (asked, question) = (api.clone(), body.clone());
+    let who = peer.who();
     let work = async move {
         let id = named(&id)?;
         let owner = Owner::Rollout(id.clone());
@@ -188,7 +191,7 @@ pub(super) async fn rotate(
         rotated.rollout = Some(id);
         Ok(rotated)
     };
-    api.once(peer, &headers, &path, &body, work).await
+    api.once(who, &headers, &path, &body, work).await
 }
 
 fn named(id: &str) -> Result<RolloutId, Refusal> {

@@ -13,6 +13,7 @@ mod explain;
 mod event;
 mod env;
 mod keys;
+mod operator;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,7 @@ pub use keys::{
     MasterRotated, Resealed, SealedKey,
 };
 pub use moment::Moment;
+pub use operator::{OperatorAdd, OperatorAdded, OperatorList, OperatorView};
 pub use rollout::{
     RolloutClose, RolloutList, RolloutOpen, RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen,
     RolloutsOpened, TokenKind, TokenWish,

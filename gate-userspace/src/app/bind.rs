@@ -75,8 +75,8 @@ impl Taken {
     }
 }
 
-/// The listener for those who scrape, which the packet ring does not guard.
-pub(super) fn scraped(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
+/// A listener that serves no sandbox, so the packet ring does not guard it.
+pub(super) fn aside(address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
     let open = || {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;

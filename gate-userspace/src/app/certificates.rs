@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::SystemTime};
 
 use tracing::{error, info};
 
-use crate::{settings::Listen, telemetry::Chain, tls::Server};
+use crate::{settings::Settings, telemetry::Chain, tls::Server};
 
 /// The listeners' certificates, and of when their files were that were last read.
 pub(super) struct Certificates(Vec<(Arc<Server>, Option<Age>)>);
@@ -15,8 +15,11 @@ pub(super) struct Certificates(Vec<(Arc<Server>, Option<Age>)>);
 type Age = (SystemTime, SystemTime);
 
 impl Certificates {
-    pub(super) fn of(listen: &[Listen]) -> Self {
-        let servers = listen.iter().filter_map(|listen| listen.tls.clone());
+    pub(super) fn of(settings: &Settings) -> Self {
+        let listen = settings.listen.iter();
+        let remote = settings.admin_remote.iter();
+        let remote = remote.filter_map(|remote| remote.tls.clone());
+        let servers = listen.filter_map(|listen| listen.tls.clone()).chain(remote);
         Self(
             servers
                 .map(|server| (Arc::clone(&server), age(&server)))

@@ -53,6 +53,11 @@ impl Plan {
         }
         line("store", store.to_string());
         line("admin", settings.admin_socket.display().to_string());
+        if let Some(remote) = &settings.admin_remote {
+            let scheme = remote.tls.as_ref().map_or("http", |_| "https");
+            let text = format!("{scheme}://{}, with operators' tokens", remote.address);
+            line("admin over TCP", text);
+        }
         if let Some(address) = settings.metrics_listen {
             line("metrics", format!("http://{address}/metrics"));
         }

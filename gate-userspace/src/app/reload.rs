@@ -61,7 +61,7 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
         let mut seen = modified(file.as_ref());
         let mut look = interval(LOOK);
         let mut moves = Moves::default();
-        let mut certificates = Certificates::of(&reload.standing.listen);
+        let mut certificates = Certificates::of(&reload.standing);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -8,7 +8,7 @@ mod answer;
 mod download;
 mod stream;
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -22,6 +22,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
 pub(super) use download::Download;
 pub(super) use question::{Question, whole_seconds};
@@ -116,9 +117,17 @@ impl Gate {
                 let stream = UnixStream::connect(path).await;
                 open(stream.map_err(|cause| self.cannot_reach(cause, Some(path)))?).await
             }
-            Endpoint::Tcp { authority, .. } => {
+            Endpoint::Tcp { authority, tls, .. } => {
                 let stream = TcpStream::connect(authority).await;
-                open(stream.map_err(|cause| self.cannot_reach(cause, None))?).await
+                let stream = stream.map_err(|cause| self.cannot_reach(cause, None))?;
+                match tls {
+                    None => open(stream).await,
+                    Some(tls) => {
+                        let connector = TlsConnector::from(Arc::clone(&tls.config));
+                        let shaken = connector.connect(tls.name.clone(), stream).await;
+                        open(shaken.map_err(|cause| self.not_believed(cause))?).await
+                    }
+                }
             }
         };
         let (mut sender, connection) = opened.map_err(|cause| self.broken(cause))?;
@@ -194,6 +203,12 @@ impl Gate {
         Fault::unreachable(format!("cannot reach the gate at {}", self.place()))
             .because(cause)
             .hint(hint)
+    }
+
+    fn not_believed(&self, cause: io::Error) -> Fault {
+        Fault::unreachable(format!("no TLS with the gate at {}", self.place()))
+            .because(cause)
+            .hint("`--ca FILE` names the authority that signed its certificate, in PEM")
     }
 
     fn broken(&self, cause: hyper::Error) -> Fault {

@@ -7,6 +7,7 @@ mod value;
 mod client;
 mod rollout;
 mod look;
+mod operator;
 mod run;
 mod store;
 
@@ -18,6 +19,7 @@ pub(super) use client::{
     ClientAdd, ClientCommand, ClientRenew, ClientRevoke, ClientRotate, SourceChange, SourceCommand,
 };
 pub(super) use look::{AuditArgs, EventsArgs, ExplainArgs};
+pub(super) use operator::{AdminCommand, OperatorAdd, OperatorRevoke, TokenCommand};
 pub(super) use rollout::{
     EnvArgs, EnvFormat, RolloutClose, RolloutCommand, RolloutList, RolloutOpen, RolloutRotate,
 };
@@ -80,6 +82,14 @@ pub(super) struct Globals {
         help_heading = "Global options"
     )]
     pub(super) url: Option<String>,
+    /// Who may vouch for the gate behind an https `--url`, PEM [default: `$GATE_CA`, else this system's roots]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help_heading = "Global options"
+    )]
+    pub(super) ca: Option<PathBuf>,
     /// Give up when the gate has not answered for so long [default: 30s]
     #[arg(
         long,
@@ -116,6 +126,9 @@ Stdin of --token-stdin is the token, or the JSON that `rollout open --output jso
     /// Take up the clients of another system
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Let other machines use the admin API
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Show how the three rings stand
     #[command(after_long_help = "\
 Exits 4 when a non-loopback interface is not covered, or the kernel's tables drifted.
@@ -193,6 +206,7 @@ impl Command {
     pub(super) fn mints_one_token(&self) -> bool {
         match self {
             Self::Client(command) => command.mints(),
+            Self::Admin(command) => command.mints(),
             Self::Rollout(command) => command.mints_one(),
             Self::Env(_)
             | Self::Key(_)

@@ -3,19 +3,27 @@
 //! Does not connect. The names of all environment variables stand here; a flag beats the
 //! environment, and a variable that is set but empty counts as not set.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 
 use super::{
     fault::Fault,
     parse::Globals,
     print::{Output, Paper},
 };
-use crate::admin::wire::Secret;
+use crate::{
+    admin::wire::Secret,
+    tls::{self, Roots},
+};
 
 /// Path of the admin socket.
 pub(super) const SOCKET: &str = "GATE_SOCKET";
 /// Bearer for `--url`.
 pub(super) const ADMIN_TOKEN: &str = "GATE_ADMIN_TOKEN";
+/// Who may vouch for it.
+const CA: &str = "GATE_CA";
 /// Any value: no colour (no-color.org).
 const NO_COLOR: &str = "NO_COLOR";
 const TERM: &str = "TERM";
@@ -42,12 +50,20 @@ pub(super) struct Settled {
 #[derive(Debug)]
 pub(super) enum Endpoint {
     Unix(PathBuf),
-    /// Plain HTTP on this host's loopback.
+    /// Over TLS, or in the clear on this host's loopback.
     Tcp {
         /// `HOST:PORT`, as dialled and as it stands in `Host`.
         authority: String,
+        tls: Option<Tls>,
         token: Secret,
     },
+}
+
+/// Whom to believe, and that it is who.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
 }
 
 /// Settles what was typed against the surroundings.
@@ -59,7 +75,16 @@ pub(super) fn settle(
 ) -> Result<Settled, Fault> {
     let env = |name: &str| env(name).filter(|value| !value.is_empty());
     let endpoint = match (&globals.url, &globals.socket) {
-        (Some(url), _) => tcp(url, env(ADMIN_TOKEN))?,
+        (Some(url), _) => {
+            let ca = globals.ca.clone().or_else(|| env(CA).map(PathBuf::from));
+            tcp(url, ca, env(ADMIN_TOKEN))?
+        }
+        (None, _) if globals.ca.is_some() => {
+            return Err(
+                Fault::usage("`--ca` says whom to believe behind an https `--url`")
+                    .hint("give both, or neither"),
+            );
+        }
         (None, Some(path)) => Endpoint::Unix(path.clone()),
         (None, None) => {
             Endpoint::Unix(env(SOCKET).map_or_else(|| DEFAULT_SOCKET.into(), PathBuf::from))
@@ -93,7 +118,7 @@ pub(super) fn process_env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn tcp(url: &str, token: Option<String>) -> Result<Endpoint, Fault> {
+fn tcp(url: &str, ca: Option<PathBuf>, token: Option<String>) -> Result<Endpoint, Fault> {
     let uri: http::Uri = url.parse().map_err(|cause: http::uri::InvalidUri| {
         Fault::usage("`--url` is not a URL")
             .because(cause)
@@ -107,31 +132,24 @@ fn tcp(url: &str, token: Option<String>) -> Result<Endpoint, Fault> {
             Fault::usage("`--url` names no host and port, or more than that")
                 .hint("it looks like `http://127.0.0.1:8766`")
         })?;
-    let through_ssh = || {
-        let port = authority.port_u16().unwrap_or(8766);
-        format!(
-            "carry it over ssh: `ssh -N -L 8766:127.0.0.1:{port} {}`, then `--url http://127.0.0.1:8766`",
-            authority.host()
-        )
-    };
-    match uri.scheme_str() {
-        Some("http") if is_loopback(authority.host()) => {}
+    let tls = match uri.scheme_str() {
+        Some("http") if is_loopback(authority.host()) => None,
         Some("http") => {
+            let port = authority.port_u16().unwrap_or(8766);
+            let host = authority.host();
             return Err(
-                Fault::usage("plain http would show the admin token to the network")
-                    .hint(through_ssh()),
+                Fault::usage("plain http would show the admin token to the network").hint(format!(
+                    "say https, or carry it over ssh: `ssh -N -L 8766:127.0.0.1:{port} {host}`, \
+                     then `--url http://127.0.0.1:8766`"
+                )),
             );
         }
-        Some("https") => {
-            return Err(
-                Fault::usage("this build of gatectl does not speak TLS").hint(through_ssh())
-            );
-        }
+        Some("https") => Some(tls(authority.host(), ca)?),
         Some(_) | None => {
             return Err(Fault::usage("`--url` is neither http nor https")
-                .hint("it looks like `http://127.0.0.1:8766`"));
+                .hint("it looks like `https://gate.example:8766`"));
         }
-    }
+    };
     let token = token.ok_or_else(|| {
         Fault::usage(format!("`--url` needs the admin token in ${ADMIN_TOKEN}")).hint(format!(
             "set it: `read -rs {ADMIN_TOKEN} && export {ADMIN_TOKEN}`"
@@ -147,8 +165,31 @@ fn tcp(url: &str, token: Option<String>) -> Result<Endpoint, Fault> {
     }
     Ok(Endpoint::Tcp {
         authority: authority.as_str().to_owned(),
+        tls,
         token: Secret::new(token.to_owned()),
     })
+}
+
+fn tls(host: &str, ca: Option<PathBuf>) -> Result<Tls, Fault> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = ServerName::try_from(bare.to_owned()).map_err(|cause| {
+        Fault::usage("`--url` names a host that no certificate can name")
+            .because(cause)
+            .hint("it looks like `https://gate.example:8766`")
+    })?;
+    let roots = ca.map_or(Roots::System, Roots::File);
+    let config = tls::client(&roots, &[tls::HTTP11]).map_err(|cause| {
+        Fault::usage("whom to believe cannot be read")
+            .because(cause)
+            .hint("`--ca FILE` names the authority that signed the gate's certificate, in PEM")
+    })?;
+    Ok(Tls { config, name })
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tls({:?})", self.name)
+    }
 }
 
 /// A name is taken for loopback only if it is `localhost`: another could resolve anywhere.

@@ -154,6 +154,8 @@ pub(in crate::config) struct RawStore {
 pub(in crate::config) struct RawAdmin {
     pub(in crate::config) socket: Option<String>,
     pub(in crate::config) group: Option<String>,
+    pub(in crate::config) listen: Option<String>,
+    pub(in crate::config) tls: Option<RawTls>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -66,6 +66,8 @@ pub enum Refused {
         #[source]
         cause: TlsError,
     },
+    #[error("{address} can be reached from other hosts, and the admin API has no certificate")]
+    PlainAdmin { address: String },
     #[error("route `{prefix}` names upstream `{upstream}`, which is not configured")]
     NoSuchUpstream { prefix: String, upstream: String },
     #[error("{what} `{name}` is configured twice")]
@@ -114,6 +116,11 @@ impl Refused {
             Self::Certificate { .. } => {
                 "`certificate` is a PEM file with the chain, the listener's own first; `key` is its \
                  private key in PEM, readable by this user"
+                    .into()
+            }
+            Self::PlainAdmin { .. } => {
+                "give `[admin]` a `tls = { certificate = \"..\", key = \"..\" }`, or listen on \
+                 loopback and carry it over ssh"
                     .into()
             }
             Self::NoSuchUpstream { upstream, .. } => {

@@ -1,5 +1,6 @@
 //! Puts flags, environment, file and defaults together, section by section.
 
+mod admin;
 mod limits;
 mod listen;
 mod ring;
@@ -50,6 +51,7 @@ pub(super) fn settle(
         [(file.admin.group.clone(), File)],
         "gate".to_owned(),
     );
+    let admin_remote = admin::remote(&file.admin, &mut shown)?;
     let metrics_listen = metrics(&file.metrics, &mut shown)?;
 
     let listen = listen::listen(flags, environment, &file.listen, resolve, &mut shown)?;
@@ -88,6 +90,7 @@ pub(super) fn settle(
         master_key_file: places.store.master_key_file,
         admin_socket: places.admin_socket,
         admin_group,
+        admin_remote,
         metrics_listen,
         apollo_internal,
     };

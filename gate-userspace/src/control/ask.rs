@@ -6,17 +6,19 @@ use zeroize::Zeroizing;
 
 use crate::{
     client::{Kind, Reach},
-    ident::{ClientName, RolloutId, UpstreamName},
+    ident::{ClientName, OperatorName, RolloutId, UpstreamName},
     scope::Scope,
     secret::UpstreamKey,
     source::Source,
 };
 
-/// Who asks, as the socket says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Who asks, as the kernel or a token says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Actor {
     /// At the other end of the Unix socket.
     Peer { uid: u32, pid: i32 },
+    /// On another machine, by the token that was presented.
+    Operator(OperatorName),
     /// The gate itself, when a lease is over.
     Gate,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Peer { uid, pid } => write!(f, "uid={uid} pid={pid}"),
+            Self::Operator(name) => write!(f, "operator={name}"),
             Self::Gate => f.write_str("gate"),
         }
     }

@@ -150,7 +150,7 @@ impl Writer {
             "after": texts(&client.sources),
         });
         let change = put_client("client.sources", &client, detail);
-        let revision = self.commit(actor, vec![change]).await?;
+        let revision = self.commit(actor.clone(), vec![change]).await?;
         let effects = self.desk.grants.put_client(client.clone());
         let opens_nothing = edit.add.is_empty();
         let done = if opens_nothing {
@@ -190,7 +190,7 @@ impl Writer {
         let mut client = Client::clone(&before);
         client.enabled = true;
         let change = put_client("client.enable", &client, json!({}));
-        let revision = self.commit(actor, vec![change]).await?;
+        let revision = self.commit(actor.clone(), vec![change]).await?;
         let effects = self.desk.grants.put_client(client);
         match self.open_up(revision, effects).await {
             Ok(()) => Ok(revision),

@@ -122,6 +122,7 @@ impl Writer {
         let revision = news.revision;
         self.apply_mode(news.closed).await;
         self.choose_master(news.master);
+        self.put_operators(news.operators);
         let ended = news.rollouts.iter().filter(|(_, now)| now.is_none());
         let ended: Vec<RolloutSerial> = ended.map(|(serial, _)| *serial).collect();
         let effects = self.drop_rollouts(unique(ended).into_iter());

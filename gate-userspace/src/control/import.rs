@@ -69,7 +69,8 @@ impl Writer {
         }
         let mut fresh = fresh.into_iter().peekable();
         while fresh.peek().is_some() {
-            self.take_up(actor, fresh.by_ref().take(STEP)).await?;
+            self.take_up(actor.clone(), fresh.by_ref().take(STEP))
+                .await?;
         }
         Ok(judged)
     }

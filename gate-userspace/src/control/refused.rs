@@ -3,7 +3,7 @@
 //! Names the things, never their secrets. The kinds and statuses are API.
 
 use crate::{
-    ident::{ClientName, RolloutId, UpstreamName},
+    ident::{ClientName, OperatorName, RolloutId, UpstreamName},
     secret::{KeyId, MasterKeyError, UnsealError, Unusable},
     store::{Rejection, StoreError},
 };
@@ -20,6 +20,10 @@ pub enum Refused {
     Disabled(ClientName),
     #[error("client `{0}` belongs to the configured shared secret")]
     Shared(ClientName),
+    #[error("operator `{0}` exists")]
+    OperatorExists(OperatorName),
+    #[error("there is no operator `{0}`")]
+    NoOperator(OperatorName),
     #[error("rollout `{0}` is open")]
     RolloutExists(RolloutId),
     #[error("there is no rollout `{0}`")]
@@ -77,10 +81,12 @@ impl Refused {
     /// Stable, for machines.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::ClientExists(_) | Self::RolloutExists(_) => "exists",
-            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } | Self::NoKey(_) => {
-                "not_found"
-            }
+            Self::ClientExists(_) | Self::RolloutExists(_) | Self::OperatorExists(_) => "exists",
+            Self::NoClient(_)
+            | Self::NoRollout(_)
+            | Self::NoOperator(_)
+            | Self::NoSource { .. }
+            | Self::NoKey(_) => "not_found",
             Self::Disabled(_) => "disabled",
             Self::Shared(_) => "shared",
             Self::NoUpstream { .. } | Self::Invalid(_) => "invalid",
@@ -107,10 +113,15 @@ impl Refused {
     pub fn status(&self) -> u16 {
         match self {
             Self::NoUpstream { .. } | Self::Invalid(_) | Self::Token(_) => 400,
-            Self::NoClient(_) | Self::NoRollout(_) | Self::NoSource { .. } | Self::NoKey(_) => 404,
+            Self::NoClient(_)
+            | Self::NoRollout(_)
+            | Self::NoOperator(_)
+            | Self::NoSource { .. }
+            | Self::NoKey(_) => 404,
             Self::HostRole => 403,
             Self::ClientExists(_)
             | Self::RolloutExists(_)
+            | Self::OperatorExists(_)
             | Self::Disabled(_)
             | Self::Shared(_)
             | Self::TokenTaken
@@ -135,6 +146,10 @@ impl Refused {
                 "`gatectl client rotate {name}` gives it a new token, `gatectl key set {name}` a new upstream key"
             ),
             Self::NoClient(name) => format!("`gatectl client add {name}` makes it"),
+            Self::OperatorExists(name) => {
+                format!("`gatectl admin token revoke {name}` ends its token")
+            }
+            Self::NoOperator(_) => "`gatectl admin token list` lists them".to_owned(),
             Self::Disabled(name) => format!("`gatectl client enable {name}` brings it back"),
             Self::Shared(_) => "change `shared_secret_file` or INTERCEPTION_SECRET".to_owned(),
             Self::RolloutExists(id) => format!(

@@ -284,9 +284,10 @@ fn rejected(openings: &[Opening], index: usize, why: Rejection) -> Refused {
     match why {
         Rejection::RolloutTaken => Refused::RolloutExists(opening.rollout.id.clone()),
         Rejection::ClientEnded => Refused::NoClient(opening.client.clone()),
-        Rejection::TokenTaken | Rejection::Stale | Rejection::ClientTaken => {
-            StoreError::Rejected { index, why }.into()
-        }
+        Rejection::TokenTaken
+        | Rejection::Stale
+        | Rejection::ClientTaken
+        | Rejection::OperatorTaken => StoreError::Rejected { index, why }.into(),
     }
 }
 

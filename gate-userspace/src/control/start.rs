@@ -80,6 +80,7 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         upstreams: arc_swap::ArcSwap::from_pointee(parts.upstreams),
         names: papaya::HashMap::new(),
         mode: parts.mode,
+        operators: arc_swap::ArcSwap::default(),
         shared,
         events: parts.events,
     });
@@ -120,6 +121,7 @@ impl Writer {
         desk.grants.set_revision(snapshot.revision);
         self.written = snapshot.revision;
         self.choose_master(snapshot.master);
+        self.put_operators(snapshot.operators.clone());
         if desk.mode == Mode::Audit {
             desk.grants.remember_ended(desk.store.ended().await?);
         }

@@ -40,6 +40,8 @@ impl Unwritten {
             | Write::SetClosed(_)
             | Write::SetMaster(_) => !by.contains(&change.write.entity()),
             Write::AddClient(_)
+            | Write::AddOperator(_)
+            | Write::EndOperator(_)
             | Write::EndClient(_)
             | Write::AddRollout(_)
             | Write::EndRollout(_) => true,

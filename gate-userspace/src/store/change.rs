@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::{
     client::{Client, Credential},
     clock::Stamp,
-    ident::{ClientId, HostName, Revision, RolloutSerial},
+    ident::{ClientId, HostName, OperatorName, Revision, RolloutSerial},
+    operator::Operator,
     rollout::Rollout,
     secret::KeyId,
 };
@@ -45,6 +46,9 @@ pub enum Write {
     SetClosed(bool),
     /// Which master key seals from now on.
     SetMaster(KeyId),
+    AddOperator(Box<Operator>),
+    /// Ending what has ended is no error.
+    EndOperator(OperatorName),
 }
 
 /// The line of the audit trail.
@@ -66,6 +70,7 @@ pub struct Snapshot {
     pub closed: bool,
     /// The master key that seals; none was chosen = each host's first.
     pub master: Option<KeyId>,
+    pub operators: Vec<Operator>,
     pub clients: Vec<Client>,
     pub rollouts: Vec<Rollout>,
 }
@@ -92,6 +97,8 @@ pub struct News {
     pub revision: Revision,
     pub closed: bool,
     pub master: Option<KeyId>,
+    /// All of them, changed or not, if anything changed.
+    pub operators: Vec<Operator>,
     pub clients: Vec<(ClientId, Option<Client>)>,
     pub rollouts: Vec<(RolloutSerial, Option<Rollout>)>,
 }
@@ -117,6 +124,7 @@ impl Snapshot {
             revision: self.revision,
             closed: self.closed,
             master: self.master,
+            operators: self.operators,
             clients: now.into_iter().collect(),
             rollouts: open.into_iter().collect(),
         }
@@ -181,7 +189,10 @@ impl Write {
                 Entity::Rollout(rollout.serial)
             }
             Self::EndRollout(serial) => Entity::Rollout(*serial),
-            Self::SetClosed(_) | Self::SetMaster(_) => Entity::Gate,
+            Self::SetClosed(_)
+            | Self::SetMaster(_)
+            | Self::AddOperator(_)
+            | Self::EndOperator(_) => Entity::Gate,
         }
     }
 }

@@ -31,10 +31,11 @@ use crate::{
 };
 
 /// In order; `user_version` counts how many have run.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema/1.embedded.sql"),
     include_str!("schema/2.embedded.sql"),
     include_str!("schema/3.embedded.sql"),
+    include_str!("schema/4.embedded.sql"),
 ];
 
 type Job = Box<dyn FnOnce(&mut Db) + Send>;

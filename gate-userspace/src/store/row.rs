@@ -11,6 +11,7 @@ use crate::{
     client::{Client, Credential, Kind, Reach},
     clock::Stamp,
     ident::{ClientId, RolloutSerial, TokenId},
+    operator::Operator,
     rollout::{Phase, Rollout},
     scope::Scope,
     secret::{Digest, KeyId, Sealed},
@@ -284,6 +285,33 @@ fn read_reach(text: &str) -> Option<Reach> {
     [Reach::Own, Reach::CoversRollouts, Reach::Service]
         .into_iter()
         .find(|reach| reach_word(*reach) == text)
+}
+
+#[derive(Debug)]
+pub(super) struct OperatorRow {
+    pub(super) name: String,
+    pub(super) token: i64,
+    pub(super) digest: Vec<u8>,
+    pub(super) role: String,
+    pub(super) created: i64,
+}
+
+impl OperatorRow {
+    pub(super) fn read(self) -> Result<Operator, BadRow> {
+        let bad = |column| BadRow {
+            table: "operators",
+            id: self.token,
+            column,
+        };
+        let digest: [u8; 32] = self.digest.try_into().map_err(|_length| bad("digest"))?;
+        Ok(Operator {
+            name: self.name.parse().map_err(|_why| bad("name"))?,
+            token: TokenId(self.token.cast_unsigned()),
+            digest: Digest::from_bytes(digest),
+            role: self.role.parse().map_err(|_why| bad("role"))?,
+            created: Stamp(self.created),
+        })
+    }
 }
 
 pub(super) fn read_master(id: Option<String>) -> Result<Option<KeyId>, BadRow> {

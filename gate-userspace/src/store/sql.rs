@@ -11,6 +11,13 @@ pub(super) const BUMP: &str =
 
 pub(super) const SET_MASTER: &str = "UPDATE gate_state SET master = $1 WHERE id = 1";
 
+pub(super) const OPERATORS: &str = "SELECT name, token, digest, role, created FROM gate_operators";
+
+pub(super) const ADD_OPERATOR: &str = "INSERT INTO gate_operators (name, token, digest, role, \
+     created) VALUES ($1, $2, $3, $4, $5)";
+
+pub(super) const END_OPERATOR: &str = "DELETE FROM gate_operators WHERE name = $1";
+
 pub(super) const SET_CLOSED: &str = "UPDATE gate_state SET closed = $1 WHERE id = 1";
 
 pub(super) const CLIENTS: &str = "SELECT id, name, enabled, reach, sources, ports, scope, \

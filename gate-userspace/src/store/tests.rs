@@ -8,6 +8,7 @@ use super::*;
 use crate::{
     client::{Client, Credential, Kind, Reach, client_owner},
     ident::{HostName, TokenId},
+    operator::{Operator, Role},
     rollout::{Phase, Rollout},
     secret::{Digest, Keyring, MasterKey, NewToken, UpstreamKey},
     source::Source,
@@ -57,6 +58,7 @@ for_each_store!(
     panic_is_remembered,
     an_adopted_token_is_remembered_when_it_ended,
     the_chosen_master_key_is_remembered,
+    operators_are_remembered_until_they_end,
     no_secret_is_written,
     the_latest_use_of_a_token_stands_until_the_token_is_forgotten,
 );
@@ -151,6 +153,39 @@ async fn the_chosen_master_key_is_remembered(place: Place) {
         .unwrap();
     assert_eq!(store.snapshot().await.unwrap().master, Some(id));
     assert_eq!(store.news(revision).await.unwrap().master, Some(id));
+}
+
+async fn operators_are_remembered_until_they_end(place: Place) {
+    let store = place.open().await;
+    let [a, b] = ["a", "b"].map(operator);
+    let add = |operator: &Operator| change(Write::AddOperator(Box::new(operator.clone())));
+    put(&store, vec![add(&a), add(&b)]).await.unwrap();
+    let twice = put(&store, vec![add(&a)]).await.unwrap_err();
+    let taken = Rejection::OperatorTaken;
+    assert!(
+        matches!(twice, StoreError::Rejected { why, .. } if why == taken),
+        "{twice:?}"
+    );
+    let since = store.snapshot().await.unwrap().revision;
+    let end = || vec![change(Write::EndOperator(a.name.clone()))];
+    put(&store, end()).await.unwrap();
+    put(&store, end()).await.unwrap();
+    let left = shown(std::slice::from_ref(&b));
+    assert_eq!(shown(&store.news(since).await.unwrap().operators), left);
+    drop(store);
+    let operators = place.open().await.snapshot().await.unwrap().operators;
+    assert_eq!((shown(&operators), operators[0].digest), (left, b.digest));
+}
+
+fn operator(name: &str) -> Operator {
+    let token = NewToken::mint().unwrap();
+    Operator {
+        name: name.parse().unwrap(),
+        token: token.id,
+        digest: token.digest,
+        role: Role::Provision,
+        created: Stamp(7),
+    }
 }
 
 async fn the_revision_grows_by_one_with_every_commit(place: Place) {

@@ -286,6 +286,7 @@ impl Maker {
             master_key_file: PathBuf::new(),
             admin_socket: PathBuf::new(),
             admin_group: String::new(),
+            admin_remote: None,
             metrics_listen: None,
         };
         let local = [IpAddr::from([127, 0, 0, 1])];

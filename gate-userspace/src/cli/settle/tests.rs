@@ -58,7 +58,6 @@ fn plain_http_leaves_this_host_never() {
         "http://127.0.0.1",
         "http://a@127.0.0.1:1",
         "http://127.0.0.1:1/x",
-        "https://10.0.0.1:8766",
         "ftp://127.0.0.1:1",
         "127.0.0.1:1",
         "",
@@ -67,6 +66,38 @@ fn plain_http_leaves_this_host_never() {
         assert_eq!(fault.exit, Exit::Usage, "{text}");
         assert!(fault.hint_text().is_some(), "{text}");
     }
+}
+
+#[test]
+fn https_is_spoken_with_whom_an_authority_vouches_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let signed = rcgen::CertificateParams::default().self_signed(&key);
+    std::fs::write(&ca, signed.unwrap().pem()).unwrap();
+    let env = [(ADMIN_TOKEN, "t0ken"), (CA, ca.to_str().unwrap())];
+    for text in [
+        "https://10.0.0.1:8766",
+        "https://gate.example:1/",
+        "https://[fd00::1]:1",
+    ] {
+        let endpoint = settled(&url(text), &env).unwrap().endpoint;
+        assert!(
+            matches!(endpoint, Endpoint::Tcp { tls: Some(_), .. }),
+            "{text}"
+        );
+    }
+    let missing = Globals {
+        ca: Some("/nowhere/ca.pem".into()),
+        ..url("https://10.0.0.1:8766")
+    };
+    let fault = settled(&missing, &env).unwrap_err();
+    assert!(fault.hint_text().unwrap().contains("--ca"));
+    let alone = Globals {
+        ca: Some(ca),
+        ..Globals::default()
+    };
+    assert_eq!(settled(&alone, &[]).unwrap_err().exit, Exit::Usage);
 }
 
 #[test]

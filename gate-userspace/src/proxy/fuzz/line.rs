@@ -149,6 +149,7 @@ fn settings() -> Settings {
         master_key_file: "/nowhere".into(),
         admin_socket: "/nowhere".into(),
         admin_group: String::new(),
+        admin_remote: None,
         metrics_listen: None,
     }
 }

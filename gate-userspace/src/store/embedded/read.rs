@@ -8,11 +8,12 @@ use crate::{
     client::Credential,
     clock::Stamp,
     ident::Revision,
+    operator::Operator,
     secret::{Digest, KeyId},
     store::{
         BadRow, StoreError,
         change::{Entity, Filter, Line, News, Snapshot},
-        row::{ClientRow, RolloutRow, TokenRow, read_master},
+        row::{ClientRow, OperatorRow, RolloutRow, TokenRow, read_master},
         sql,
     },
 };
@@ -43,6 +44,7 @@ pub(super) fn snapshot(connection: &mut Connection) -> Result<Snapshot, StoreErr
         revision,
         closed,
         master,
+        operators: operators(&view)?,
         clients: clients.collect::<Result<_, BadRow>>()?,
         rollouts: rollouts.collect::<Result<_, BadRow>>()?,
     })
@@ -57,6 +59,7 @@ pub(super) fn news(connection: &mut Connection, since: Revision) -> Result<News,
         revision,
         closed,
         master,
+        operators: operators(&view)?,
         clients: Vec::new(),
         rollouts: Vec::new(),
     };
@@ -118,6 +121,20 @@ pub(super) fn ended(connection: &Connection) -> Result<Vec<Digest>, StoreError> 
     let mut statement = connection.prepare_cached(sql::ENDED)?;
     let rows = statement.query_map([], |row| row.get(0).map(Digest::from_bytes))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn operators(view: &Connection) -> Result<Vec<Operator>, StoreError> {
+    let rows = all(view, sql::OPERATORS, &[], |row| {
+        Ok(OperatorRow {
+            name: row.get(0)?,
+            token: row.get(1)?,
+            digest: row.get(2)?,
+            role: row.get(3)?,
+            created: row.get(4)?,
+        })
+    })?;
+    let rows = rows.into_iter().map(OperatorRow::read);
+    Ok(rows.collect::<Result<_, BadRow>>()?)
 }
 
 fn state(view: &Connection) -> Result<(Revision, bool, Option<KeyId>), StoreError> {

@@ -88,6 +88,24 @@ impl Pen<'_> {
                 self.run(sql::SET_MASTER, [id.to_string()])?;
                 Ok(())
             }
+            Write::AddOperator(operator) => {
+                let params = params![
+                    operator.name.as_str(),
+                    operator.token.0.cast_signed(),
+                    operator.digest.as_bytes(),
+                    operator.role.as_str(),
+                    operator.created.0
+                ];
+                taken(
+                    self.run(sql::ADD_OPERATOR, params),
+                    Rejection::OperatorTaken,
+                )?;
+                Ok(())
+            }
+            Write::EndOperator(name) => {
+                self.run(sql::END_OPERATOR, [name.as_str()])?;
+                Ok(())
+            }
         }
     }
 

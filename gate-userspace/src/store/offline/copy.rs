@@ -59,7 +59,7 @@ struct Table {
     columns: &'static [(&'static str, Type)],
 }
 
-const TABLES: [Table; 6] = [
+const TABLES: [Table; 7] = [
     Table {
         name: "gate_clients",
         columns: &[
@@ -130,6 +130,16 @@ const TABLES: [Table; 6] = [
     Table {
         name: "gate_uses",
         columns: &[("token", Type::INT8), ("used", Type::INT8)],
+    },
+    Table {
+        name: "gate_operators",
+        columns: &[
+            ("name", Type::TEXT),
+            ("token", Type::INT8),
+            ("digest", Type::BYTEA),
+            ("role", Type::TEXT),
+            ("created", Type::INT8),
+        ],
     },
     Table {
         name: "gate_ended",

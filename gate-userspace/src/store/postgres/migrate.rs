@@ -5,10 +5,11 @@ use deadpool_postgres::Client;
 use crate::store::StoreError;
 
 /// In order; `gate_schema.version` counts how many have run.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../schema/1.postgres.sql"),
     include_str!("../schema/2.postgres.sql"),
     include_str!("../schema/3.postgres.sql"),
+    include_str!("../schema/4.postgres.sql"),
 ];
 
 /// Any number that nobody else locks: the letters of the name.

@@ -9,12 +9,13 @@ use crate::{
     client::{self, Credential},
     clock::Stamp,
     ident::{Revision, RolloutSerial},
+    operator::Operator,
     rollout::Rollout,
     secret::{Digest, KeyId},
     store::{
         BadRow, StoreError,
         change::{Entity, Filter, Line, News, Snapshot},
-        row::{ClientRow, RolloutRow, TokenRow, client_id, read_master},
+        row::{ClientRow, OperatorRow, RolloutRow, TokenRow, client_id, read_master},
         sql,
     },
 };
@@ -33,10 +34,12 @@ pub(super) async fn snapshot(client: &mut Client) -> Result<Snapshot, StoreError
     tokens.take(view.query(sql::TOKENS, &[]).await?)?;
     let clients = view.query(sql::CLIENTS, &[]).await?;
     let rollouts = view.query(sql::ROLLOUTS, &[]).await?;
+    let operators = operators(&view).await?;
     Ok(Snapshot {
         revision,
         closed,
         master,
+        operators,
         clients: tokens.clients(&clients)?,
         rollouts: tokens.rollouts(&rollouts)?,
     })
@@ -50,6 +53,7 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
         revision,
         closed,
         master,
+        operators: Vec::new(),
         clients: Vec::new(),
         rollouts: Vec::new(),
     };
@@ -59,6 +63,7 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
     let view = view(client).await?;
     // The state may have gone on before this view of it began.
     (news.revision, news.closed, news.master) = state(&view.query_one(&statement, &[]).await?)?;
+    news.operators = operators(&view).await?;
     let next = since.0.cast_signed().saturating_add(1);
     let is_there = view.prepare_cached(sql::NEXT_IS_THERE).await?;
     news.is_whole = view.query_one(&is_there, &[&next]).await?.try_get(0)?;
@@ -79,6 +84,22 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
         news.rollouts.push((serial, of_serial.remove(&serial)));
     }
     Ok(news)
+}
+
+async fn operators(view: &Transaction<'_>) -> Result<Vec<Operator>, StoreError> {
+    let statement = view.prepare_cached(sql::OPERATORS).await?;
+    let mut found = Vec::new();
+    for row in view.query(&statement, &[]).await? {
+        let row = OperatorRow {
+            name: row.try_get(0)?,
+            token: row.try_get(1)?,
+            digest: row.try_get(2)?,
+            role: row.try_get(3)?,
+            created: row.try_get(4)?,
+        };
+        found.push(row.read()?);
+    }
+    Ok(found)
 }
 
 /// The numbers of the clients and rollouts that changed.

@@ -19,7 +19,7 @@ pub(in crate::store) fn grants(role: &str) -> String {
     format!(
         "-- A host of the fleet: reads who may come in, tells how far it is, changes nothing else.\n\
          GRANT SELECT ON gate_schema, gate_state, gate_clients, gate_rollouts, gate_tokens, \
-         gate_ended, gate_changes TO {role};\n\
+         gate_ended, gate_changes, gate_operators TO {role};\n\
          GRANT SELECT, INSERT, UPDATE, DELETE ON gate_hosts TO {role};\n\
          GRANT SELECT, INSERT, UPDATE ON gate_uses TO {role};\n"
     )

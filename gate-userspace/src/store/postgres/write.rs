@@ -14,6 +14,7 @@ use crate::{
     client::{self, Credential},
     clock::Stamp,
     ident::{ClientId, Revision, RolloutSerial},
+    operator::Operator,
     rollout::Rollout,
     store::{
         Rejection, StoreError,
@@ -23,7 +24,9 @@ use crate::{
     },
 };
 
-const STATEMENTS: [&str; 16] = [
+const STATEMENTS: [&str; 18] = [
+    sql::ADD_OPERATOR,
+    sql::END_OPERATOR,
     sql::SET_CLOSED,
     sql::SET_MASTER,
     sql::KEEP_ENDED_OF_CLIENT,
@@ -127,6 +130,10 @@ impl Pen<'_> {
             Write::EndRollout(serial) => self.end_rollout(*serial).await?,
             Write::SetClosed(closed) => {
                 self.run(sql::SET_CLOSED, &[&i64::from(*closed)]).await?;
+            }
+            Write::AddOperator(operator) => self.add_operator(operator).await?,
+            Write::EndOperator(name) => {
+                self.run(sql::END_OPERATOR, &[&name.as_str()]).await?;
             }
             Write::SetMaster(id) => _ = self.run(sql::SET_MASTER, &[&id.to_string()]).await?,
         }
@@ -323,6 +330,23 @@ impl Pen<'_> {
                 self.run(sql::LIVES_AGAIN, &[&row.digest]).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn add_operator(&self, operator: &Operator) -> Result<(), Stop> {
+        let done = self
+            .run(
+                sql::ADD_OPERATOR,
+                &[
+                    &operator.name.as_str(),
+                    &operator.token.0.cast_signed(),
+                    &operator.digest.as_bytes().as_slice(),
+                    &operator.role.as_str(),
+                    &operator.created.0,
+                ],
+            )
+            .await;
+        taken(done, Rejection::OperatorTaken)?;
         Ok(())
     }
 

@@ -22,6 +22,12 @@ async fn a_copy_is_what_the_file_was_and_goes_on_from_there() {
     put(&file, vec![change(Write::EndClient(gone.id))])
         .await
         .unwrap();
+    put(
+        &file,
+        vec![change(Write::AddOperator(Box::new(operator("o"))))],
+    )
+    .await
+    .unwrap();
     file.note_uses(vec![(first.tokens[0].id, Stamp(5))])
         .await
         .unwrap();
@@ -41,6 +47,7 @@ async fn a_copy_is_what_the_file_was_and_goes_on_from_there() {
     );
     assert_eq!(shown(&here.clients), shown(&there.clients));
     assert_eq!(shown(&here.rollouts), shown(&there.rollouts));
+    assert_eq!(shown(&here.operators), shown(&there.operators));
     assert_eq!(here.revision, there.revision);
     let all = || Filter {
         limit: 100,
