@@ -21,6 +21,7 @@ mod rollouts;
 mod status;
 mod kernel;
 mod keys;
+mod openapi;
 mod operators;
 mod routes;
 mod remote;

@@ -2,8 +2,9 @@
 //!
 //! Holds no secret: every type here may be logged.
 
-use std::{fmt, num::NonZeroU32, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, num::NonZeroU32, str::FromStr, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::base62;
@@ -22,7 +23,18 @@ pub struct RolloutSerial(pub u64);
 
 /// Number of the last change applied; grows by one with every change of the store.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Revision(pub u64);
@@ -75,6 +87,16 @@ macro_rules! name {
             }
         }
 
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_all: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "string", "maxLength": $longest, "description": $rule})
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -124,6 +146,16 @@ impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits: [u8; 11] = base62::encode(self.0.to_be_bytes());
         f.write_str(str::from_utf8(&digits).expect("base62 digits are ASCII"))
+    }
+}
+
+impl JsonSchema for TokenId {
+    fn schema_name() -> Cow<'static, str> {
+        "TokenId".into()
+    }
+
+    fn json_schema(_all: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "minLength": 11, "maxLength": 11})
     }
 }
 

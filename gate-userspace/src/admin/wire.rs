@@ -15,6 +15,7 @@ mod env;
 mod keys;
 mod operator;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use client::{
@@ -32,8 +33,8 @@ pub use keys::{
 pub use moment::Moment;
 pub use operator::{OperatorAdd, OperatorAdded, OperatorList, OperatorView};
 pub use rollout::{
-    RolloutClose, RolloutList, RolloutOpen, RolloutOpened, RolloutQuery, RolloutView, RolloutsOpen,
-    RolloutsOpened, TokenKind, TokenWish,
+    RolloutAnswer, RolloutAsk, RolloutClose, RolloutList, RolloutOpen, RolloutOpened, RolloutQuery,
+    RolloutView, RolloutsOpen, RolloutsOpened, TokenKind, TokenWish,
 };
 pub use secret::Secret;
 pub use status::{
@@ -43,12 +44,12 @@ pub use status::{
 };
 
 /// What every refusal looks like.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Error {
     pub error: ErrorBody,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// Stable, for machines: `exists`, `not_found`, `invalid`, ...
     #[serde(rename = "type")]

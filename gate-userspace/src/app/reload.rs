@@ -99,6 +99,13 @@ impl Reload {
             warn!("other listen addresses or certificate files take a restart: the old ones stay");
         }
         settings.listen.clone_from(&self.standing.listen);
+        let at = |settings: &Settings| settings.admin_remote.as_ref().map(|remote| remote.address);
+        if at(&settings) != at(&self.standing) {
+            warn!("another admin listener takes a restart: the old one stays");
+        }
+        settings
+            .admin_remote
+            .clone_from(&self.standing.admin_remote);
         let names = self.know(&settings).await;
         let wanted = protect::ports(&settings, &protect::is_own, &names);
         let done = match wanted {

@@ -20,6 +20,27 @@ fn no_configuration_at_all_works() {
 }
 
 #[test]
+fn the_admin_listener_is_off_and_never_in_the_clear_to_a_network() {
+    assert!(
+        settle(&[], &[], "")
+            .unwrap()
+            .settings
+            .admin_remote
+            .is_none()
+    );
+    let file = |listen: &str| format!("[admin]\nlisten = \"{listen}\"");
+    let here = settle(&[], &[], &file("127.0.0.1:8766")).unwrap().settings;
+    assert!(here.admin_remote.unwrap().tls.is_none());
+    for listen in ["10.0.0.1:8766", "0.0.0.0:8766", "[::]:8766"] {
+        let refused = settle(&[], &[], &file(listen)).unwrap_err();
+        assert!(matches!(refused, Refused::PlainAdmin { .. }), "{refused:?}");
+        assert!(!refused.hint().is_empty());
+    }
+    let tls = "[admin]\ntls = { certificate = \"/a\", key = \"/b\" }";
+    assert!(matches!(settle(&[], &[], tls), Err(Refused::Value { .. })));
+}
+
+#[test]
 fn the_metrics_listener_is_off_unless_an_address_is_given() {
     let none = settle(&[], &[], "").unwrap();
     assert_eq!(none.settings.metrics_listen, None);

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Moment, Secret, empty_is_none};
 use crate::ident::{ClientName, HostName, Revision, RolloutId, TokenId, UpstreamName};
 
 /// `POST /v1/clients`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAdd {
     pub client: ClientName,
@@ -47,7 +48,7 @@ pub struct ClientAdd {
     pub token: Option<Secret>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ClientAdded {
     pub client: ClientName,
     pub client_id: u32,
@@ -61,7 +62,7 @@ pub struct ClientAdded {
 }
 
 /// Where packets may come from, in the text that `--source` takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sources {
     /// On the host that answers, `lo` included.
     pub sources: Vec<String>,
@@ -72,7 +73,7 @@ pub struct Sources {
     pub sources_elsewhere: BTreeMap<HostName, Vec<String>>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "an answer lists facts, and these are yes or no"
@@ -98,7 +99,7 @@ pub struct ClientView {
     pub expires_at: Option<Moment>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct TokenView {
     pub token_id: TokenId,
     /// `client`, `rollout`, `model` or `state`.
@@ -111,14 +112,14 @@ pub struct TokenView {
     pub last_used_at: Option<Moment>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ClientList {
     pub clients: Vec<ClientView>,
     pub revision: Revision,
 }
 
 /// `PATCH /v1/clients/{name}`: all of it or nothing.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourcesPatch {
     #[serde(default)]
@@ -133,7 +134,7 @@ pub struct SourcesPatch {
     pub host: Option<HostName>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SourcesChanged {
     pub client: ClientName,
     #[serde(flatten)]
@@ -149,13 +150,13 @@ pub struct SourcesChanged {
 }
 
 /// `POST /v1/clients/{name}/renew`, `POST /v1/rollouts/{id}/renew`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Renew {
     pub ttl_seconds: u64,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Renewed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientName>,
@@ -166,7 +167,7 @@ pub struct Renewed {
 }
 
 /// `POST /v1/clients/{name}/rotate`, `POST /v1/rollouts/{id}/rotate`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rotate {
     /// How long the old token stays good beside the new one; 0 = it ends at once.
@@ -177,7 +178,7 @@ pub struct Rotate {
     pub token: Option<Secret>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Rotated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientName>,
@@ -200,7 +201,7 @@ pub struct Rotated {
 }
 
 /// `PUT /v1/clients/{name}/key`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySet {
     pub upstream_key: Secret,

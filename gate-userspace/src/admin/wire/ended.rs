@@ -1,12 +1,13 @@
 //! What an ending did, and how far the hosts of the fleet are.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Moment;
 use crate::ident::{ClientName, HostName, Revision, RolloutId};
 
 /// Answer of `DELETE /v1/clients/{name}`, `DELETE /v1/rollouts[/{id}]` and `.../disable`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Ended {
     pub revision: Revision,
     /// Rollouts that were open before and are not any more.
@@ -22,7 +23,7 @@ pub struct Ended {
     pub warnings: Vec<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct HostState {
     pub host: HostName,
     /// The last change that this host enforces.
@@ -32,7 +33,7 @@ pub struct HostState {
 }
 
 /// `?wait_seconds=N` of an ending: until every host enforces it, at most that long.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Wait {
     #[serde(default)]
@@ -40,7 +41,7 @@ pub struct Wait {
 }
 
 /// Answer of a change that ends nothing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Changed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientName>,
@@ -50,13 +51,13 @@ pub struct Changed {
 }
 
 /// `GET /v1/hosts`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Hosts {
     pub hosts: Vec<HostView>,
     pub revision: Revision,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct HostView {
     pub host: HostName,
     pub revision: Revision,

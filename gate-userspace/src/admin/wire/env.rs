@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
@@ -13,7 +14,7 @@ use crate::ident::RolloutId;
 const TIMEOUT_SECONDS: &str = "3600";
 
 /// Where a rollout finds the gate.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Door {
     /// The address that its sources would use; none when that cannot be known.
     pub base_url: Option<String>,

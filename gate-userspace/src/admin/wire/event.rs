@@ -1,12 +1,13 @@
 //! What happened: `GET /v1/events` (as it happens) and `GET /v1/audit` (as it was written down).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Moment;
 use crate::ident::{ClientName, Revision};
 
 /// One line of `GET /v1/events`: `data: {"event":"...", ...}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A ring refused somebody; packets are sampled.
@@ -37,7 +38,7 @@ pub enum Event {
 }
 
 /// `GET /v1/audit`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,14 +53,14 @@ pub struct AuditQuery {
     pub limit: Option<u32>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
     /// Oldest first.
     pub entries: Vec<AuditEntry>,
     pub revision: Revision,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     pub revision: Revision,
     pub at: Moment,

@@ -1,11 +1,12 @@
 //! `POST /v1/explain`: what would happen to this packet and this request, ring by ring.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
 use crate::ident::Revision;
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
     /// `ADDR[%IFACE]`, or `lo`. Not needed with `frame`.
@@ -25,14 +26,14 @@ pub struct Explain {
     pub frame: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Explained {
     /// In the order in which a caller meets them; stops at the first that refuses.
     pub rings: Vec<RingVerdict>,
     pub revision: Revision,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RingVerdict {
     /// `packet`, `connection` or `request`.
     pub ring: String,

@@ -1,19 +1,20 @@
 //! Stored upstream keys and the master key that seals them; and clients of another system.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Secret;
 use crate::ident::{ClientName, Revision};
 
 /// Answer of `POST /v1/keys/rotate-master`: which master key seals from now on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MasterRotated {
     pub master: String,
     pub revision: Revision,
 }
 
 /// Answer of `POST /v1/keys/reseal`: one step; ask again while there is something left.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Resealed {
     /// The master key that seals.
     pub master: String,
@@ -28,14 +29,14 @@ pub struct Resealed {
 }
 
 /// Question of `POST /v1/keys/seal`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySeal {
     pub upstream_key: Secret,
 }
 
 /// Query of `GET /v1/keys/export/{name}`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyExport {
     /// `v1`: the published form.
@@ -43,14 +44,14 @@ pub struct KeyExport {
 }
 
 /// A sealed key: nothing opens it but the master key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SealedKey {
     pub sealed: String,
     pub master: String,
 }
 
 /// Question of `POST /v1/import`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportClients {
     pub clients: Vec<ImportClient>,
@@ -61,7 +62,7 @@ pub struct ImportClients {
     pub dry_run: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportClient {
     pub client: ClientName,
@@ -73,14 +74,14 @@ pub struct ImportClient {
 }
 
 /// Answer of `POST /v1/import`, in the order of the question.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ClientsImported {
     pub dry_run: bool,
     pub clients: Vec<ClientImported>,
     pub revision: Revision,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ClientImported {
     pub client: String,
     /// `added`, `unchanged`, `name_taken`, `token_taken`, `token_ended` or `unreadable`.

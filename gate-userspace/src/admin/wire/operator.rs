@@ -1,5 +1,6 @@
 //! Tokens for other machines: `/v1/admin/tokens`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Moment, Secret};
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// Question of `POST /v1/admin/tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorAdd {
     pub name: OperatorName,
@@ -17,7 +18,7 @@ pub struct OperatorAdd {
 }
 
 /// Its answer: the token is shown this once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OperatorAdded {
     pub name: OperatorName,
     pub role: Role,
@@ -27,12 +28,12 @@ pub struct OperatorAdded {
 }
 
 /// Answer of `GET /v1/admin/tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OperatorList {
     pub operators: Vec<OperatorView>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct OperatorView {
     pub name: OperatorName,
     pub role: Role,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Door, Moment, Secret, Sources, TokenView, empty_is_none};
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// One object of `POST /v1/rollouts`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutOpen {
     pub rollout: RolloutId,
@@ -37,13 +38,15 @@ pub struct RolloutOpen {
 }
 
 /// Many at once: all or none.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutsOpen {
     pub rollouts: Vec<RolloutOpen>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenKind {
     Rollout,
@@ -52,7 +55,7 @@ pub enum TokenKind {
 }
 
 /// What is said of one token; both may be left out.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenWish {
     /// A token of another system to adopt.
@@ -63,7 +66,7 @@ pub struct TokenWish {
     pub upstream_key: Option<Secret>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutOpened {
     pub rollout: RolloutId,
     pub client: ClientName,
@@ -83,21 +86,21 @@ pub struct RolloutOpened {
     pub door: Door,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutsOpened {
     pub rollouts: Vec<RolloutOpened>,
     pub revision: Revision,
 }
 
 /// `GET /v1/rollouts?client=NAME`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientName>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutView {
     pub rollout: RolloutId,
     pub client: ClientName,
@@ -115,14 +118,14 @@ pub struct RolloutView {
     pub door: Door,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RolloutList {
     pub rollouts: Vec<RolloutView>,
     pub revision: Revision,
 }
 
 /// `DELETE /v1/rollouts`: these, or all of a client. All or none.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutClose {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -162,4 +165,20 @@ impl FromStr for TokenKind {
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| format!("`{text}` is not a token kind: rollout, model or state"))
     }
+}
+
+/// Question of `POST /v1/rollouts`: one, or many.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum RolloutAsk {
+    One(Box<RolloutOpen>),
+    Many(RolloutsOpen),
+}
+
+/// Its answer, in the form of the question.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum RolloutAnswer {
+    One(Box<RolloutOpened>),
+    Many(RolloutsOpened),
 }

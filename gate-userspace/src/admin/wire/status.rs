@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ident::{HostName, Revision};
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     pub revision: Revision,
     pub mode: ModeView,
@@ -22,7 +23,7 @@ pub struct Status {
     pub warnings: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModeView {
     Enforce,
@@ -31,14 +32,14 @@ pub enum ModeView {
     Closed,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Rings {
     pub packet: PacketRing,
     pub connection: ConnectionRing,
     pub request: RequestRing,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RingState {
     Up,
@@ -47,7 +48,7 @@ pub enum RingState {
     Off,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PacketRing {
     pub state: RingState,
     pub interfaces: Vec<InterfaceView>,
@@ -61,7 +62,7 @@ pub struct PacketRing {
     pub reason: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeniedView {
     pub source: IpAddr,
     /// Where it came in last, or empty.
@@ -74,7 +75,7 @@ pub struct DeniedView {
     pub samples: u64,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceView {
     pub name: String,
     /// `tcx`, `xdp`, `sk_lookup` or empty.
@@ -86,7 +87,7 @@ pub struct InterfaceView {
     pub reason: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GuardView {
     pub port: u16,
     /// An address of this host, or `any`.
@@ -95,7 +96,7 @@ pub struct GuardView {
     pub policy: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionRing {
     pub state: RingState,
     pub listen: Vec<String>,
@@ -103,7 +104,7 @@ pub struct ConnectionRing {
     pub reason: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct RequestRing {
     pub state: RingState,
     pub reason: String,
@@ -112,7 +113,7 @@ pub struct RequestRing {
 }
 
 /// Where accepted calls go.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamView {
     pub name: String,
     pub url: String,
@@ -123,7 +124,7 @@ pub struct UpstreamView {
 }
 
 /// `GET /v1/verify`: does every stored key open, is the store whole, is the kernel as it should be?
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Verified {
     pub ok: bool,
     pub keys: Vec<KeyView>,
@@ -133,14 +134,14 @@ pub struct Verified {
     pub revision: Revision,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct KeyView {
     /// `client NAME`, `rollout ID` or `token ID`.
     pub owner: String,
     pub state: KeyState,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     Ok,
@@ -152,7 +153,7 @@ pub enum KeyState {
 }
 
 /// Answer of `POST /v1/panic` and `POST /v1/open`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ModeChanged {
     pub mode: ModeView,
     pub streams_cut: usize,
@@ -164,7 +165,7 @@ pub struct ModeChanged {
 }
 
 /// `POST /v1/interface`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InterfaceSet {
     pub name: String,
@@ -173,7 +174,7 @@ pub struct InterfaceSet {
 }
 
 /// Answer of `POST /v1/unload`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Unloaded {
     /// Names of what was detached and unpinned.
     pub removed: Vec<String>,

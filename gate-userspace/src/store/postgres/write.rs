@@ -3,6 +3,8 @@
 //! The changes of a commit are sent without waiting for each other, so that thousands cost a few
 //! round trips. The first row lock makes all other writers wait, so nothing comes in between.
 
+mod operators;
+
 use std::collections::HashMap;
 
 use deadpool_postgres::{Client, Transaction};
@@ -14,7 +16,6 @@ use crate::{
     client::{self, Credential},
     clock::Stamp,
     ident::{ClientId, Revision, RolloutSerial},
-    operator::Operator,
     rollout::Rollout,
     store::{
         Rejection, StoreError,
@@ -330,23 +331,6 @@ impl Pen<'_> {
                 self.run(sql::LIVES_AGAIN, &[&row.digest]).await?;
             }
         }
-        Ok(())
-    }
-
-    async fn add_operator(&self, operator: &Operator) -> Result<(), Stop> {
-        let done = self
-            .run(
-                sql::ADD_OPERATOR,
-                &[
-                    &operator.name.as_str(),
-                    &operator.token.0.cast_signed(),
-                    &operator.digest.as_bytes().as_slice(),
-                    &operator.role.as_str(),
-                    &operator.created.0,
-                ],
-            )
-            .await;
-        taken(done, Rejection::OperatorTaken)?;
         Ok(())
     }
 
