@@ -11,6 +11,7 @@ mod attach;
 mod bypass;
 mod capability;
 mod clock;
+mod clsact;
 mod denied;
 mod destroy;
 mod events;

@@ -171,6 +171,7 @@ pub struct NamedInterface {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     Tcx,
+    Clsact,
     Xdp,
     Generic,
 }

@@ -1,11 +1,13 @@
 //! Interfaces that come, go, change their hook or were somebody else's first.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use aya::programs::{ProgramError, Xdp, XdpMode};
+use aya::programs::tc::{NlOptions, TcAttachOptions, TcHandle};
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use gate_userspace::kernel::{
     Agent, Batch, Hook, InterfaceRule, InterfaceStatus, Interfaces, KernelError, Op, Probe,
     SourceKey,
@@ -44,7 +46,9 @@ fn every_hook_denies_and_a_live_switch_leaves_no_gap() {
         (Hook::Generic, "generic"),
         (Hook::Xdp, "native"),
         (Hook::Generic, "generic"),
+        (Hook::Clsact, "clsact"),
         (Hook::Tcx, "tcx"),
+        (Hook::Clsact, "clsact"),
         (Hook::Xdp, "native"),
         (Hook::Tcx, "tcx"),
     ] {
@@ -78,6 +82,84 @@ fn every_hook_denies_and_a_live_switch_leaves_no_gap() {
         assert_eq!(count, 3, "one link an interface, and the socket lookup");
     }
     assert_eq!(wait(agent.status()).unwrap().uncovered_refusals, 0);
+}
+
+/// What cannot be pinned outlives the daemon all the same, is taken up by the next, and goes when told.
+#[test]
+fn a_filter_on_clsact_is_kept_taken_up_found_missing_and_removed() {
+    let Some(lab) = lab() else { return };
+    let _listeners = listen(&lab);
+    let mut setup = lab.setup();
+    setup.interfaces = choose(Hook::Clsact);
+    let agent = lab.try_start(setup.clone()).unwrap();
+    // Somebody else's filter stands beside it.
+    let foreign = lab.host.run(|| -> Result<_, ProgramError> {
+        let mut object = aya::Ebpf::load(gate_userspace::kernel::object::bytes()).unwrap();
+        let program: &mut SchedClassifier = object.program_mut("gate_tc").unwrap().try_into()?;
+        program.load()?;
+        let options = TcAttachOptions::Netlink(NlOptions {
+            priority: 1,
+            handle: TcHandle::new(0, 2),
+            classid: None,
+        });
+        program.attach_with_options("veth1", TcAttachType::Ingress, options)?;
+        Ok(object)
+    });
+    let _foreign = foreign.unwrap();
+    let filters = |lab: &Lab| {
+        lab.host.run(|| {
+            let shown = "filter show dev veth1 ingress";
+            let shown = Command::new("tc").args(shown.split(' ')).output().unwrap();
+            String::from_utf8(shown.stdout).unwrap()
+        })
+    };
+    let (ours, theirs) = ("handle 0x6761", "handle 0x2 ");
+    assert!(
+        filters(&lab).contains(ours) && filters(&lab).contains(theirs),
+        "{}",
+        filters(&lab)
+    );
+    let ops = vec![Op::Open(key("10.0.2.2"), open(7))];
+    wait(agent.apply(Batch { revision: 1, ops })).unwrap();
+    wait(agent.stop()).unwrap();
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    assert_eq!(connect(&lab.b, "10.0.2.1", GATE), Outcome::Connected);
+    let agent = lab.try_start(setup).unwrap();
+    let found = interface(&agent, "veth1");
+    assert_eq!(
+        (found.hook, found.mode.as_deref()),
+        (Some(Hook::Clsact), Some("clsact"))
+    );
+    assert_eq!(
+        filters(&lab).matches(ours).count(),
+        1,
+        "{}",
+        filters(&lab)
+    );
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    let before = wait(agent.verify()).unwrap();
+    assert_eq!(before.total(), 0, "{before:?}");
+    // Taken off behind its back.
+    lab.host.run(|| {
+        let deleted = "filter del dev veth1 ingress prio 1 handle 0x6761 bpf";
+        let deleted = Command::new("tc")
+            .args(deleted.split(' '))
+            .status()
+            .unwrap();
+        assert!(deleted.success());
+    });
+    assert_eq!(wait(agent.verify()).unwrap().links, 1);
+    assert!(filters(&lab).contains(ours));
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
+    // A newcomer on the index of a device that went has no filter yet.
+    lab.host.run(|| {
+        ip("link add s0 index 77 type veth peer name s0p");
+    });
+    wait(agent.interfaces(choose(Hook::Clsact))).unwrap();
+    wait(agent.unload()).unwrap();
+    assert!(!filters(&lab).contains(ours));
+    assert!(filters(&lab).contains(theirs), "somebody else's");
+    assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Connected);
 }
 
 #[test]

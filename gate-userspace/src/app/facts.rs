@@ -137,6 +137,7 @@ pub(super) fn interface(status: &InterfaceStatus) -> InterfaceView {
 fn hook(hook: kernel::Hook) -> &'static str {
     match hook {
         kernel::Hook::Tcx => "tcx",
+        kernel::Hook::Clsact => "clsact",
         kernel::Hook::Xdp => "xdp",
         kernel::Hook::Generic => "generic",
     }

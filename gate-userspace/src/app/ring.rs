@@ -269,6 +269,7 @@ fn kernel_mode(mode: Mode) -> kernel::Mode {
 fn hook(hook: Hook) -> kernel::Hook {
     match hook {
         Hook::Tcx => kernel::Hook::Tcx,
+        Hook::Clsact => kernel::Hook::Clsact,
         Hook::Xdp => kernel::Hook::Xdp,
         Hook::Generic => kernel::Hook::Generic,
     }

@@ -134,9 +134,10 @@ impl Inspect for View {
             let agent = self.standing()?;
             let hook = match wanted.hook.as_str() {
                 "tcx" => kernel::Hook::Tcx,
+                "clsact" => kernel::Hook::Clsact,
                 "xdp" => kernel::Hook::Xdp,
                 "generic" => kernel::Hook::Generic,
-                other => return Err(format!("`{other}` is not tcx, xdp or generic")),
+                other => return Err(format!("`{other}` is not tcx, clsact, xdp or generic")),
             };
             let rule = kernel::InterfaceRule {
                 pattern: wanted.name.clone(),

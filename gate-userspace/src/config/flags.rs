@@ -43,7 +43,7 @@ pub struct Flags {
     /// Attach the packet ring to these interfaces
     #[arg(
         long,
-        value_name = "auto|none|NAME[:tcx|xdp|generic],...",
+        value_name = "auto|none|NAME[:tcx|clsact|xdp|generic],...",
         env = "GATE_INTERFACES"
     )]
     pub interfaces: Option<String>,

@@ -85,6 +85,7 @@ impl Word for GuardPolicy {
 impl Word for Hook {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("tcx", Self::Tcx),
+        ("clsact", Self::Clsact),
         ("xdp", Self::Xdp),
         ("generic", Self::Generic),
     ];

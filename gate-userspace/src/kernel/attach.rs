@@ -1,8 +1,8 @@
 //! Attaches the programs: an explicit ladder of hooks, the real mode read back, every link pinned.
 //!
 //! Never touches what it did not attach: a foreign program on the XDP hook stays, and is named.
-//! aya falls back to netlink when a link is refused; such an attachment cannot be pinned, would
-//! die with the daemon and is therefore an error here.
+//! aya falls back to netlink when a link is refused; such an attachment cannot be pinned and would
+//! die with the daemon, so it is an error here, but for the one that `clsact` makes on purpose.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,6 +16,7 @@ use aya::programs::{
 };
 use gate_common::name;
 
+use super::clsact;
 use super::fault::KernelError;
 use super::interfaces::Interface;
 use super::links;
@@ -72,7 +73,9 @@ fn attach_one(
         hook: label(hook),
         cause: Box::new(cause),
     };
+    let path = directory.join(links::file_name(interface.index, hook));
     let link: FdLink = match hook {
+        Hook::Clsact => return clsact::attach(object, &interface.name, interface.index, &path),
         Hook::Tcx => {
             let program = program::<SchedClassifier>(object, name::TC)?;
             let id = program
@@ -107,10 +110,7 @@ fn attach_one(
                 .map_err(|cause| unpinnable(&interface.name, cause))?
         }
     };
-    pin(
-        link,
-        &directory.join(links::file_name(interface.index, hook)),
-    )
+    pin(link, &path)
 }
 
 /// Attaches the socket lookup to the network namespace of this thread.
@@ -143,6 +143,7 @@ fn pin(link: FdLink, path: &Path) -> Result<(), KernelError> {
 pub(super) fn real_mode(interface: &Interface, hook: Hook) -> &'static str {
     match hook {
         Hook::Tcx => "tcx",
+        Hook::Clsact => "clsact",
         Hook::Xdp | Hook::Generic if interface.xdp.is_none() => "none",
         Hook::Xdp | Hook::Generic if interface.xdp_native => "native",
         Hook::Xdp | Hook::Generic => "generic",
@@ -152,6 +153,7 @@ pub(super) fn real_mode(interface: &Interface, hook: Hook) -> &'static str {
 pub(super) fn label(hook: Hook) -> &'static str {
     match hook {
         Hook::Tcx => "tcx",
+        Hook::Clsact => "clsact",
         Hook::Xdp => "native XDP",
         Hook::Generic => "generic XDP",
     }

@@ -121,8 +121,8 @@ fn sort(kind: &InfoKind) -> Kind {
     }
 }
 
-const SANDBOX: &[Hook] = &[Hook::Tcx, Hook::Generic];
-const UPLINK: &[Hook] = &[Hook::Xdp, Hook::Tcx, Hook::Generic];
+const SANDBOX: &[Hook] = &[Hook::Tcx, Hook::Clsact, Hook::Generic];
+const UPLINK: &[Hook] = &[Hook::Xdp, Hook::Tcx, Hook::Clsact, Hook::Generic];
 
 /// By the operator's list, else by what costs least where.
 pub(super) fn choose(interface: &Interface, wanted: &Interfaces, all: &[Interface]) -> Choice {
@@ -137,6 +137,10 @@ pub(super) fn choose(interface: &Interface, wanted: &Interfaces, all: &[Interfac
     match hook {
         Some(Hook::Tcx) => Choice::Attach {
             ladder: &[Hook::Tcx],
+            reason: "chosen",
+        },
+        Some(Hook::Clsact) => Choice::Attach {
+            ladder: &[Hook::Clsact],
             reason: "chosen",
         },
         Some(Hook::Xdp) => Choice::Attach {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use aya::Ebpf;
 use gate_common::name;
 
+use super::clsact;
 use super::fault::KernelError;
 use super::message::Hook;
 use super::sys;
@@ -21,6 +22,7 @@ pub(super) const LOOKUP: &str = "lookup";
 pub(super) fn file_name(ifindex: u32, hook: Hook) -> String {
     let hook = match hook {
         Hook::Tcx => "tcx",
+        Hook::Clsact => "clsact",
         Hook::Xdp => "xdp",
         Hook::Generic => "generic",
     };
@@ -31,14 +33,23 @@ pub(super) fn file_name(ifindex: u32, hook: Hook) -> String {
 pub(super) fn hook_of(path: &Path) -> Option<Hook> {
     match path.file_name()?.to_str()?.split_once('_')?.1 {
         "tcx" => Some(Hook::Tcx),
+        "clsact" => Some(Hook::Clsact),
         "xdp" => Some(Hook::Xdp),
         "generic" => Some(Hook::Generic),
         _ => None,
     }
 }
 
+/// The interface that a file name speaks of.
+pub(super) fn index_of(path: &Path) -> Option<u32> {
+    path.file_name()?.to_str()?.split_once('_')?.0.parse().ok()
+}
+
 /// Where the link is attached; 0 = its device is gone.
 pub(super) fn ifindex(path: &Path) -> Result<u32, KernelError> {
+    if hook_of(path) == Some(Hook::Clsact) {
+        return Ok(clsact::ifindex(path));
+    }
     Ok(info(&open(path)?, "ifindex:")?.unwrap_or(0))
 }
 
@@ -57,7 +68,11 @@ fn info(link: &OwnedFd, field: &str) -> Result<Option<u32>, KernelError> {
 
 /// Gives a link of another layout this build's program and a pin here, and only then takes its old
 /// pin away: the attachment never lets go.
-pub(super) fn take_over(object: &Ebpf, old: &Path, new: &Path) -> Result<(), KernelError> {
+pub(super) fn take_over(object: &mut Ebpf, old: &Path, new: &Path) -> Result<(), KernelError> {
+    if hook_of(old) == Some(Hook::Clsact) {
+        clsact::replace(object, ifindex(old)?, new)?;
+        return unpin(old);
+    }
     adopt(object, old)?;
     sys::pin(open(old)?.as_fd(), new).map_err(|cause| KernelError::Pin {
         path: new.to_owned(),
@@ -67,8 +82,9 @@ pub(super) fn take_over(object: &Ebpf, old: &Path, new: &Path) -> Result<(), Ker
 }
 
 /// Puts this build's program into an attached link.
-pub(super) fn adopt(object: &Ebpf, path: &Path) -> Result<(), KernelError> {
+pub(super) fn adopt(object: &mut Ebpf, path: &Path) -> Result<(), KernelError> {
     let program = match hook_of(path) {
+        Some(Hook::Clsact) => return clsact::replace(object, ifindex(path)?, path),
         Some(Hook::Tcx) => name::TC,
         Some(Hook::Xdp | Hook::Generic) => name::XDP,
         None => name::LOOKUP,
@@ -87,7 +103,7 @@ pub(super) fn adopt(object: &Ebpf, path: &Path) -> Result<(), KernelError> {
 }
 
 /// Takes the pin of a link away; another pin keeps it attached.
-fn unpin(path: &Path) -> Result<(), KernelError> {
+pub(super) fn unpin(path: &Path) -> Result<(), KernelError> {
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(KernelError::File {
             path: path.to_owned(),
@@ -99,7 +115,11 @@ fn unpin(path: &Path) -> Result<(), KernelError> {
 
 /// Detaches a link and takes its pin away.
 pub(super) fn remove(path: &Path) -> Result<(), KernelError> {
-    if let Ok(link) = open(path) {
+    if hook_of(path) == Some(Hook::Clsact) {
+        if let Some(index) = index_of(path) {
+            clsact::detach(index);
+        }
+    } else if let Ok(link) = open(path) {
         // A severed link has nothing left to detach. Without this the kernel detaches when it next
         // finds time, and the hook looks taken until then.
         let _ = sys::detach_link(link.as_fd());

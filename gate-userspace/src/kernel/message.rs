@@ -87,6 +87,8 @@ pub struct InterfaceRule {
 pub enum Hook {
     /// TCX, since Linux 6.6.
     Tcx,
+    /// A filter on the clsact qdisc, which every Linux has.
+    Clsact,
     /// Native XDP.
     Xdp,
     /// Generic XDP.

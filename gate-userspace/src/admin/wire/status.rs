@@ -78,7 +78,7 @@ pub struct DeniedView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceView {
     pub name: String,
-    /// `tcx`, `xdp`, `sk_lookup` or empty.
+    /// `tcx`, `clsact`, `xdp`, `sk_lookup` or empty.
     pub hook: String,
     /// `native`, `generic` or empty.
     pub mode: String,

@@ -89,6 +89,8 @@ pub(in crate::cli) struct InterfaceSet {
 pub(in crate::cli) enum HookArg {
     /// After the driver; keeps the throughput of a veth
     Tcx,
+    /// The same for kernels before 6.6
+    Clsact,
     /// In the driver; drops most under a flood
     Xdp,
     /// XDP where the driver cannot
@@ -116,6 +118,7 @@ impl HookArg {
     pub(in crate::cli) fn as_str(self) -> &'static str {
         match self {
             Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
             Self::Xdp => "xdp",
             Self::Generic => "generic",
         }

@@ -49,7 +49,7 @@ impl Keeper {
         for path in children(&self.pins.links())? {
             let Some(hook) = links::hook_of(&path) else {
                 if links::netns(&path)? == Some(own_netns) {
-                    links::adopt(&self.object, &path)?;
+                    links::adopt(&mut self.object, &path)?;
                 } else {
                     links::remove(&path)?;
                 }
@@ -59,7 +59,7 @@ impl Keeper {
             let interface = present.iter().find(|interface| interface.index == index);
             match (interface, incarnations.get(&index)) {
                 (Some(interface), Some(link)) if index != 0 => {
-                    links::adopt(&self.object, &path)?;
+                    links::adopt(&mut self.object, &path)?;
                     let attached = Attached {
                         hook,
                         reason: "adopted".to_owned(),
@@ -110,7 +110,7 @@ impl Keeper {
                     continue;
                 }
             };
-            links::take_over(&self.object, &path, &directory.join(new))?;
+            links::take_over(&mut self.object, &path, &directory.join(new))?;
         }
         Ok(())
     }
@@ -278,7 +278,8 @@ impl Keeper {
             .pins
             .links()
             .join(links::file_name(interface.index, old.attached.hook));
-        let both_xdp = old.attached.hook != Hook::Tcx && !ladder.contains(&Hook::Tcx);
+        let is_xdp = |hook: &Hook| matches!(hook, Hook::Xdp | Hook::Generic);
+        let both_xdp = is_xdp(&old.attached.hook) && ladder.iter().all(is_xdp);
         if both_xdp {
             // One device runs one XDP program, so native and generic bridge over TCX.
             let bridge = &[Hook::Tcx];
