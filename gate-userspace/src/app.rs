@@ -273,6 +273,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         upkeep::hold_keys(&tasks, held, file);
     }
     upkeep::forget(&tasks, control.clone(), opened.audit_retention);
+    upkeep::write_refusals(&tasks, control.clone(), Arc::clone(&proxy));
     events::follow(&tasks, &ring, &events, clock);
     events::follow_mistakes(&tasks, &proxy, &events);
     let reload = Reload {

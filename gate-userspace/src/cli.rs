@@ -21,6 +21,7 @@ mod operator;
 mod events;
 mod explain;
 mod switch;
+mod top;
 mod unload;
 mod doctor;
 mod generate;
@@ -105,6 +106,7 @@ async fn act(gate: &Gate, paper: Paper, command: Command) -> Result<Answer, Faul
         Command::Import(command) => import::run(gate, command).await,
         Command::Admin(command) => operator::run(gate, command).await,
         Command::Status => status::run(gate).await,
+        Command::Top => top::run(gate, paper).await,
         Command::Verify => look::verify(gate).await,
         Command::Doctor => doctor::run(gate).await,
         Command::Hosts => look::hosts(gate).await,

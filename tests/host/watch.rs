@@ -104,3 +104,32 @@ async fn status_names_who_was_denied() {
         "{table:?}"
     );
 }
+
+/// The store, the stored keys and where calls go are looked at too, and the trail can be taken along.
+#[tokio::test]
+async fn doctor_asks_after_store_keys_and_upstream_and_the_trail_is_exported() {
+    let Some(site) = site(1).await else { return };
+    let ctl = site.gated.ctl();
+    let set = ctl.run("key set trainer", "sk-client-key-0003").await;
+    assert_eq!(set.unwrap().status, Some(0));
+    let found = ctl.json("doctor").await.unwrap();
+    let found = |check: &str| {
+        let checks = found["checks"].as_array().unwrap().iter();
+        let mut checks = checks.filter(|one| one["check"] == check);
+        checks.next().unwrap_or_else(|| panic!("{found}")).clone()
+    };
+    for check in ["store", "keys", "upstream"] {
+        assert_eq!(found(check)["result"], "ok", "{check}");
+    }
+    let upstream = found("upstream")["detail"].as_str().unwrap().to_owned();
+    assert!(
+        upstream.contains("127.0.0.1:9000, with a key of its own"),
+        "{upstream}"
+    );
+    let lines = ctl.run("audit --lines", "").await.unwrap().stdout;
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let kinds: Vec<Value> = lines.map(|line: Value| line["kind"].clone()).collect();
+    assert_eq!(kinds, [json!("client.add"), json!("client.key")]);
+}

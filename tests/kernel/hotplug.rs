@@ -130,12 +130,7 @@ fn a_filter_on_clsact_is_kept_taken_up_found_missing_and_removed() {
         (found.hook, found.mode.as_deref()),
         (Some(Hook::Clsact), Some("clsact"))
     );
-    assert_eq!(
-        filters(&lab).matches(ours).count(),
-        1,
-        "{}",
-        filters(&lab)
-    );
+    assert_eq!(filters(&lab).matches(ours).count(), 1, "{}", filters(&lab));
     assert_eq!(connect(&lab.a, "10.0.1.1", GATE), Outcome::Silence);
     let before = wait(agent.verify()).unwrap();
     assert_eq!(before.total(), 0, "{before:?}");
@@ -169,8 +164,8 @@ fn a_preview_attaches_nothing_and_says_what_a_start_would() {
         .host
         .run(|| gate_userspace::kernel::preview(&Interfaces::Auto).unwrap());
     let programs = lab.host.run(|| {
-        let ingress = aya::programs::TcAttachType::Ingress;
-        aya::programs::SchedClassifier::query_tcx("veth1", ingress)
+        let ingress = TcAttachType::Ingress;
+        SchedClassifier::query_tcx("veth1", ingress)
             .unwrap()
             .1
             .len()

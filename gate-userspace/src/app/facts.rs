@@ -219,6 +219,8 @@ pub(super) fn upstream(found: Leads, protected: &[Protected], is_standing: bool)
         name: found.name.to_string(),
         url: found.url,
         addresses: found.addresses.iter().map(ToString::to_string).collect(),
+        port: found.port,
+        key: found.key.to_owned(),
         guard,
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Changes nothing and needs no gate; where one runs, its capabilities count and its warnings are
 //! shown. The order is that of a start: what the kernel can do, what the process may do, the clock,
-//! then the gate.
+//! then the gate, its store, its keys and its upstreams.
 
+mod gate;
 mod host;
 
 use serde_json::json;
@@ -46,7 +47,21 @@ pub(super) async fn run(gate: &Gate) -> Result<Answer, Fault> {
         host::clock(),
     ];
     match &status {
-        Ok(json) => checks.extend(of_gate(&print::read(json)?)),
+        Ok(json) => {
+            let status = print::read(json)?;
+            checks.extend(of_gate(&status));
+            let verified = gate.ask(Question::get("/v1/verify")).await;
+            match verified.and_then(|verified| print::read(&verified)) {
+                Ok(verified) => {
+                    checks.push(gate::store(&verified));
+                    checks.extend(gate::keys(&verified));
+                }
+                Err(fault) => {
+                    checks.push(Check::fail("store", fault.to_string(), "gatectl verify"));
+                }
+            }
+            checks.extend(gate::upstreams(&status).await);
+        }
         Err(fault) => checks.push(unreachable(fault, gate.endpoint())),
     }
     let failed = checks.iter().any(|check| check.found == Found::Fail);

@@ -46,7 +46,7 @@ pub(super) async fn run(gate: &Gate, paper: Paper, args: &EventsArgs) -> Result<
     Ok(Answer::new(json!({ "events": seen }), view))
 }
 
-fn row(event: &Value) -> String {
+pub(super) fn row(event: &Value) -> String {
     match serde::Deserialize::deserialize(event) {
         Ok(Event::Drop {
             at,

@@ -2,6 +2,7 @@
 
 use super::{
     call::{Gate, Question, whole_seconds},
+    clean::escape_json,
     exit::Exit,
     fault::Fault,
     key,
@@ -55,13 +56,23 @@ pub(super) async fn audit(gate: &Gate, args: &AuditArgs) -> Result<Answer, Fault
         .since
         .map(|since| format!("since_seconds={}", whole_seconds(since)));
     let client = args.client.as_ref().map(|name| format!("client={name}"));
-    let query: Vec<String> = since.into_iter().chain(client).collect();
+    let limit = args.lines.then(|| format!("limit={}", u32::MAX));
+    let query: Vec<String> = since.into_iter().chain(client).chain(limit).collect();
     let path = if query.is_empty() {
         "/v1/audit".to_owned()
     } else {
         format!("/v1/audit?{}", query.join("&"))
     };
     let json = gate.ask(Question::get(path)).await?;
+    if args.lines {
+        let audit: wire::Audit = print::read(&json)?;
+        let lines = audit.entries.iter().map(|entry| {
+            let line = serde_json::to_string(entry).expect("entries have text keys");
+            line + "\n"
+        });
+        let lines: String = lines.collect();
+        return Ok(Answer::new(json, vec![Block::Exact(escape_json(&lines))]));
+    }
     Ok(Answer::of(json, |audit: wire::Audit| {
         let row = |entry: &wire::AuditEntry| {
             vec![

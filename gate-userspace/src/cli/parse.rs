@@ -136,6 +136,13 @@ Exits 4 when a non-loopback interface is not covered, or the kernel's tables dri
 Example:
   gatectl status --output json | jq .warnings")]
     Status,
+    /// Watch the rings, what they refuse and what changes, on one screen
+    #[command(after_long_help = "\
+Every second, until `q`. For scripts there are `status --output json` and `events --follow`.
+
+Example:
+  gatectl top")]
+    Top,
     /// Compare store, keys and kernel with what they should be
     #[command(after_long_help = "\
 Exits 4 when something is not as it should be.
@@ -161,7 +168,13 @@ Example:
   gatectl events --follow")]
     Events(EventsArgs),
     /// List the changes that were made, by whom
-    #[command(after_long_help = "Example:\n  gatectl audit --since 24h --client trainer")]
+    #[command(after_long_help = "\
+Without --lines it shows the newest thousand. What callers were refused is in it by class, every ten
+minutes in which there was something.
+
+Examples:
+  gatectl audit --since 24h --client trainer
+  gatectl audit --lines > audit.jsonl")]
     Audit(AuditArgs),
     /// Show and choose the kernel hook of an interface
     #[command(subcommand)]
@@ -213,6 +226,7 @@ impl Command {
             | Self::Store(_)
             | Self::Import(_)
             | Self::Status
+            | Self::Top
             | Self::Verify
             | Self::Doctor
             | Self::Hosts

@@ -5,7 +5,12 @@
 
 mod table;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -151,6 +156,45 @@ pub(super) fn document(text: &str) -> Result<(), Fault> {
 /// Whether somebody looks at standard output directly.
 pub(super) fn to_terminal() -> bool {
     io::stdout().is_terminal()
+}
+
+/// The terminal as one screen, which is given back when this goes.
+pub(super) struct Screen(ratatui::DefaultTerminal);
+
+impl Screen {
+    pub(super) fn open() -> Result<Self, Fault> {
+        ratatui::try_init().map(Self).map_err(undrawn)
+    }
+
+    pub(super) fn draw(&mut self, view: impl FnOnce(&mut ratatui::Frame<'_>)) -> Result<(), Fault> {
+        self.0.draw(view).map(drop).map_err(undrawn)
+    }
+
+    /// Whether whoever looks has had enough: `q`, Escape or Ctrl-C.
+    pub(super) fn is_left() -> Result<bool, Fault> {
+        while event::poll(Duration::ZERO).map_err(undrawn)? {
+            if let Event::Key(key) = event::read().map_err(undrawn)? {
+                let is_break =
+                    key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c');
+                if is_break || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+fn undrawn(cause: io::Error) -> Fault {
+    Fault::refused("cannot draw on this terminal")
+        .because(cause)
+        .hint("`gatectl status` prints the same once")
 }
 
 fn json(value: &Value, paper: Paper) -> String {

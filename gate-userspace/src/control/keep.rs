@@ -1,9 +1,15 @@
 //! What is asked of the store and the key ring themselves, without changing who may come in.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Control, Refused};
-use crate::{clock::Stamp, secret::Keyring, store::StoreError};
+use serde_json::json;
+
+use super::{Actor, Control, Refused};
+use crate::{
+    clock::Stamp,
+    secret::Keyring,
+    store::{Change, Note, StoreError, Write},
+};
 
 impl Control {
     /// The whole store as one file, which is gone when it is closed.
@@ -29,6 +35,31 @@ impl Control {
     /// Forgets audit lines, and what ended, from before that moment.
     pub async fn forget(&self, before: Stamp) -> Result<(), Refused> {
         Ok(self.desk.store.forget(before).await?)
+    }
+
+    /// Writes into the audit trail how often callers were refused since the last time, by what it
+    /// was called. No line when nobody was.
+    pub async fn note_refusals(&self, counts: BTreeMap<&'static str, u64>) -> Result<(), Refused> {
+        if counts.is_empty() {
+            return Ok(());
+        }
+        let change = Change {
+            write: Write::Remark,
+            note: Note {
+                kind: "gate.refusals",
+                subject: format!("host {}", self.desk.grants.host()),
+                client: String::new(),
+                detail: json!(counts),
+            },
+        };
+        self.change(move |writer| {
+            Box::pin(async move {
+                let revision = writer.commit(Actor::Gate, vec![change]).await?;
+                writer.reach(revision);
+                Ok(())
+            })
+        })
+        .await
     }
 
     pub async fn check_store(&self) -> Result<(), StoreError> {

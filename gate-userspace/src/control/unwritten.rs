@@ -42,6 +42,7 @@ impl Unwritten {
             Write::AddClient(_)
             | Write::AddOperator(_)
             | Write::EndOperator(_)
+            | Write::Remark
             | Write::EndClient(_)
             | Write::AddRollout(_)
             | Write::EndRollout(_) => true,

@@ -31,7 +31,7 @@ const PRIORITY: u16 = 1;
 /// Ours among the filters of that priority.
 const HANDLE: u16 = 0x6761;
 
-/// Parent of the filters on what comes in (linux/pkt_sched.h: `TC_H_CLSACT`, `TC_H_MIN_INGRESS`).
+/// Parent of the filters on what comes in (`TC_H_CLSACT` and `TC_H_MIN_INGRESS` of Linux).
 const INGRESS: Handle = Handle {
     major: 0xffff,
     minor: 0xfff2,

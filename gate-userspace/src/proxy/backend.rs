@@ -53,6 +53,17 @@ pub(crate) struct Tls {
 }
 
 impl Backend {
+    /// What it is presented for a client without a key of its own.
+    pub(crate) fn key_in_words(&self) -> &'static str {
+        match (self.credential, &self.key, self.without_key) {
+            (CredentialMode::Replace, Some(_), _) => "with a key of its own",
+            (CredentialMode::Replace, None, WithoutKey::Refuse) => "without a key of its own",
+            (CredentialMode::Replace, None, WithoutKey::Send) => "without a key, as asked",
+            (CredentialMode::Keep, ..) => "with what its callers bring",
+            (CredentialMode::None, ..) => "with no credential",
+        }
+    }
+
     /// A key that cannot stand in a header counts as none: calls then answer 500, not a wrong key.
     pub(crate) fn new(upstream: &Upstream, names: &Names, wanted: &Arc<Notify>) -> Self {
         let key = upstream.key.as_ref();

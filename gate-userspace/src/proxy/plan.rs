@@ -41,6 +41,8 @@ pub struct Leads {
     /// None for a Unix socket.
     pub port: Option<u16>,
     pub addresses: Vec<IpAddr>,
+    /// In words: what is presented to it for a client without a key of its own.
+    pub key: &'static str,
 }
 
 /// A plan and one worker's idle connections to its upstreams.
@@ -78,6 +80,7 @@ impl Plan {
             url: backend.url(),
             port: backend.addresses().map(Addresses::port),
             addresses: backend.addresses().map_or_else(Vec::new, Addresses::all),
+            key: backend.key_in_words(),
         };
         self.backends.iter().map(leads).collect()
     }

@@ -49,6 +49,8 @@ pub enum Write {
     AddOperator(Box<Operator>),
     /// Ending what has ended is no error.
     EndOperator(OperatorName),
+    /// Nothing but its line in the audit trail.
+    Remark,
 }
 
 /// The line of the audit trail.
@@ -192,7 +194,8 @@ impl Write {
             Self::SetClosed(_)
             | Self::SetMaster(_)
             | Self::AddOperator(_)
-            | Self::EndOperator(_) => Entity::Gate,
+            | Self::EndOperator(_)
+            | Self::Remark => Entity::Gate,
         }
     }
 }

@@ -119,6 +119,12 @@ pub struct UpstreamView {
     pub url: String,
     /// What its name means by now.
     pub addresses: Vec<String>,
+    /// None for a Unix socket.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// What is presented there.
+    #[serde(default)]
+    pub key: String,
     /// Who else reaches its port, or why nothing is guarded for it.
     pub guard: String,
 }

@@ -25,6 +25,9 @@ pub(in crate::cli) struct AuditArgs {
     /// Only what concerns this client
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) client: Option<ClientName>,
+    /// Print all of it, a JSON document a line, oldest first
+    #[arg(long)]
+    pub(in crate::cli) lines: bool,
 }
 
 #[derive(Debug, Args)]

@@ -102,6 +102,7 @@ impl Pen<'_> {
                 )?;
                 Ok(())
             }
+            Write::Remark => Ok(()),
             Write::EndOperator(name) => {
                 self.run(sql::END_OPERATOR, [name.as_str()])?;
                 Ok(())

@@ -133,6 +133,7 @@ impl Pen<'_> {
                 self.run(sql::SET_CLOSED, &[&i64::from(*closed)]).await?;
             }
             Write::AddOperator(operator) => self.add_operator(operator).await?,
+            Write::Remark => {}
             Write::EndOperator(name) => {
                 self.run(sql::END_OPERATOR, &[&name.as_str()]).await?;
             }
