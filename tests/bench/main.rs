@@ -4,6 +4,7 @@
 //! interleaved, round by round, and what is stated are ratios with their spread. Everything runs in
 //! a network namespace of its own, on loopback, for a bounded time.
 
+mod control;
 mod cores;
 mod count;
 mod document;
@@ -77,16 +78,17 @@ fn run() -> anyhow::Result<()> {
         Uid::effective().is_root(),
         "the bench makes a network of its own: run it as root"
     );
-    let all = ["packet", "request", "stream"];
+    let all = ["packet", "request", "stream", "control"];
     let parts: Vec<&str> = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] | ["all"] => all.to_vec(),
         [one] if all.contains(&one) => vec![one],
-        _ => bail!("usage: gate-bench [packet|request|stream|all] [--quick] [--write]"),
+        _ => bail!("usage: gate-bench [packet|request|stream|control|all] [--quick] [--write]"),
     };
     for part in parts {
         let tables: Vec<Table> = match part {
             "packet" => packet::measure(effort.rounds)?,
             "request" => request::measure(effort)?,
+            "control" => control::measure(effort)?,
             _ => stream::measure(effort)?,
         };
         for table in &tables {

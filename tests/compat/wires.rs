@@ -141,12 +141,18 @@ async fn sdks_speak_tls_and_http2() {
     wires.close().await;
     let ended = two.next().await;
     assert_eq!(ended["error"], json!("APIError"), "{ended}");
-    for sdk in [&mut one, &mut two] {
-        let refused = sdk.ask("chat").await;
-        assert_eq!(refused["error"], json!("AuthenticationError"), "{refused}");
+    let unauthorised = json!("AuthenticationError");
+    let refused = one.ask("chat").await;
+    assert_eq!(refused["error"], unauthorised, "{refused}");
+    // Nobody here reads an idle HTTP/2 connection: that it was closed shows with the next call, which
+    // an SDK repeats by itself unless its retries are off, as they are here.
+    for (sdk, word) in [(&mut two, "chat"), (&mut anthropic, "message")] {
+        let mut refused = sdk.ask(word).await;
+        if refused["error"] == "APIConnectionError" {
+            refused = sdk.ask(word).await;
+        }
+        assert_eq!(refused["error"], unauthorised, "{refused}");
     }
-    let refused = anthropic.ask("message").await;
-    assert_eq!(refused["error"], json!("AuthenticationError"), "{refused}");
     assert!(!wires.upstream.journal().requests().is_empty());
 }
 

@@ -12,6 +12,8 @@ mod partition;
 
 mod lease;
 
+mod outage;
+
 mod killed;
 
 mod tools;

@@ -5,7 +5,7 @@
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{fs, net::IpAddr};
 
@@ -118,6 +118,20 @@ impl Postgres {
 
     /// What `psql` prints for one statement, without heads.
     pub fn query(&self, database: &str, statement: &str) -> anyhow::Result<String> {
+        let done = self.psql(database, statement).output();
+        let done = done.context("run psql")?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        anyhow::ensure!(done.status.success(), "{statement}: {said}");
+        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+    }
+
+    /// Begins statements that take their time.
+    pub fn begin(&self, database: &str, statement: &str) -> anyhow::Result<Child> {
+        let mut psql = self.psql(database, statement);
+        psql.stdout(Stdio::null()).spawn().context("run psql")
+    }
+
+    fn psql(&self, database: &str, statement: &str) -> Command {
         let mut command = self.as_owner("psql");
         command.args([
             "-XAtq",
@@ -129,14 +143,11 @@ impl Postgres {
             database,
         ]);
         command.arg("-h").arg(self.folder.path());
-        let done = command.args(["-c", statement]).output();
-        let done = done.context("run psql")?;
-        let said = String::from_utf8_lossy(&done.stderr);
-        anyhow::ensure!(done.status.success(), "{statement}: {said}");
-        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
+        command.args(["-c", statement]);
+        command
     }
 
-    fn as_owner(&self, program: &str) -> std::process::Command {
+    fn as_owner(&self, program: &str) -> Command {
         let mut command = self.place.command("setpriv");
         command.args(["--reuid", OWNER, "--regid", OWNER, "--clear-groups"]);
         // It must not outlive a killed test.

@@ -43,6 +43,8 @@ enum Part {
     Request,
     /// Event streams
     Stream,
+    /// Provisioning, revocation and restart
+    Control,
     All,
 }
 
@@ -57,6 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Part::Packet => "packet",
         Part::Request => "request",
         Part::Stream => "stream",
+        Part::Control => "control",
         Part::All => "all",
     };
     let bench = surroundings::target().join("release/gate-bench");

@@ -9,7 +9,7 @@
 use std::{
     cell::RefCell,
     future::{pending, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
     task::Poll,
@@ -74,15 +74,13 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
         select! { biased;
             _why = caller.line.ordered() => break None,
             () = ended(caller) => {
-                connection.as_mut().graceful_shutdown();
                 let until = flush_until();
                 // The calls that end with their tokens are gone after one bound.
-                let flushed = timeout_at(until + FLUSH, connection.as_mut()).await;
+                let is_idle = timeout_at(until + FLUSH, idle(connection.as_mut(), socket)).await;
                 let claims = caller.claims.as_deref();
-                if flushed.is_ok() || !socket.pace.is_busy() {
+                if is_idle.is_ok() {
                     claims.inspect(|claims| claims.part());
-                    let is_flushed = matches!(flushed, Ok(Ok(())));
-                    return Ending::Ordered { is_flushed, until };
+                    return Ending::Ordered { is_flushed: true, until };
                 }
                 // A call that came with no token, or with another in this very moment, is not cut.
                 claims.inspect(|claims| claims.let_go());
@@ -97,11 +95,38 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
     if late == Some(Ending::Reset) {
         return Ending::Reset;
     }
-    connection.as_mut().graceful_shutdown();
     let until = flush_until();
-    let flushed = timeout_at(until, connection).await;
-    let is_flushed = matches!(flushed, Ok(Ok(())));
+    // Last words first: to some callers (Python's h2) nothing may come behind a farewell.
+    let is_flushed = match timeout_at(until, idle(connection.as_mut(), socket)).await {
+        Ok(Left::Nothing) => true,
+        Ok(Left::Connection) | Err(_) => {
+            connection.as_mut().graceful_shutdown();
+            let flushed = timeout_at(until, connection).await;
+            matches!(flushed, Ok(Ok(())))
+        }
+    };
     late.unwrap_or(Ending::Ordered { is_flushed, until })
+}
+
+/// What there is when no call runs any more.
+enum Left {
+    Connection,
+    Nothing,
+}
+
+/// Serves on until no call runs, or the connection has ended.
+async fn idle<C: Future>(mut connection: Pin<&mut C>, socket: &Socket) -> Left {
+    poll_fn(|cx| {
+        // First: what a call has said last is written before it counts as gone.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Left::Nothing);
+        }
+        if socket.pace.is_busy() {
+            return Poll::Pending;
+        }
+        Poll::Ready(Left::Connection)
+    })
+    .await
 }
 
 /// Resolves when nobody is left for whom the connection is open.
