@@ -66,8 +66,7 @@ async fn all(place: &Namespace, many: usize) -> anyhow::Result<Vec<Table>> {
     let empty = cores::memory(&[gated.pid()])?;
     let (opens, closes) = singles(&admin).await?;
     let (last_byte, answered) = revocations(place, &admin).await?;
-    // Ten times what the other parts have, so that what a rollout costs shows.
-    let many = u32::try_from(many * 10)?;
+    let many = u32::try_from(many)?;
     let (opened, held) = fill(&admin, &gated, many, empty).await?;
     let (ready, again) = restart(&mut gated).await?;
     let emptied = empty_again(&admin, many).await?;
@@ -159,9 +158,10 @@ async fn revocations(place: &Namespace, admin: &Admin) -> anyhow::Result<(Times,
             events.rest().await;
             micros(since)
         };
-        let (closed, ended) = tokio::join!(closing, reading);
-        answered.record(micros(since))?;
+        let closing = async { (closing.await, micros(since)) };
+        let ((closed, told), ended) = tokio::join!(closing, reading);
         closed?;
+        answered.record(told)?;
         last_byte.record(ended)?;
     }
     Ok((last_byte, answered))

@@ -6,6 +6,7 @@
 //! socket of the host. Off unless the configuration gives it an address.
 
 mod budget;
+mod seats;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -30,17 +31,20 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use self::budget::Budget;
+use self::{budget::Budget, seats::Seats};
 use super::{Api, over, peer::Signed, refusal::Refusal, routes};
 use crate::{secret::Digest, tls};
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
+
+/// What is tried again at once fails again: there are no descriptors left, as a rule.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// For a handshake, and for a head.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -67,7 +71,7 @@ pub async fn serve(api: Api, remote: Remote, stop: CancellationToken) {
     let router = routes::remote()
         .with_state(api)
         .layer(from_fn_with_state(door, recognise));
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let (room, seats) = (Arc::new(Semaphore::new(CONNECTIONS)), Seats::default());
     let mut connections = JoinSet::new();
     loop {
         let permit = Arc::clone(&room).acquire_owned();
@@ -76,6 +80,7 @@ pub async fn serve(api: Api, remote: Remote, stop: CancellationToken) {
                 (Ok(permit), Ok((stream, from))) => (permit, stream, from),
                 (Ok(_), Err(why)) => {
                     tracing::warn!(error = %why, "a connection to the admin listener was lost");
+                    sleep(BREATH).await;
                     continue;
                 }
                 (Err(_closed), _) => return,
@@ -83,10 +88,14 @@ pub async fn serve(api: Api, remote: Remote, stop: CancellationToken) {
             Some(_ended) = connections.join_next() => continue,
             () = stop.cancelled() => break,
         };
+        // One address must not take every seat. Who has too many is not worth a word.
+        let Some(seat) = seats.take(from.ip().to_canonical()) else {
+            continue;
+        };
         let (router, tls, stop) = (router.clone(), remote.tls.clone(), stop.clone());
         connections.spawn(async move {
             answer(router, stream, from, tls, &stop).await;
-            drop(permit);
+            drop((permit, seat));
         });
     }
     tokio::select! {

@@ -356,6 +356,41 @@ async fn without_word_from_the_store_a_host_goes_stale() {
     assert!(grant(gate, &token).is_none() && entries(gate).is_empty());
 }
 
+/// A lease ends on every host when it ends on the one whose clock is ahead: early where a clock is
+/// behind, late nowhere.
+#[tokio::test]
+async fn clocks_that_differ_never_lengthen_a_lease() {
+    let Some(fleet) = Fleet::start().await else {
+        return;
+    };
+    let behind = Clock::stopped(Stamp(1_000_000 - 3_600_000));
+    let behind = host(&fleet.database, "behind", &behind).await;
+    add(&fleet.a, "c", &[]).await;
+    let mut ask = new_rollout("r", "c", &[]);
+    ask.ttl = Some(Duration::from_secs(5));
+    let opened = fleet.a.control.open_rollouts(ACTOR, vec![ask]).await;
+    let opened = opened.unwrap().pop().unwrap();
+    for gate in [&fleet.b, &behind] {
+        until(gate, opened.revision).await;
+        assert!(alive(gate, &opened.tokens[0]));
+    }
+    fleet.clock.advance(Duration::from_secs(6));
+    // Over for whoever asks, before anybody has swept.
+    assert!(!alive(&fleet.a, &opened.tokens[0]));
+    assert_eq!(fleet.a.control.sweep().await.unwrap(), 1);
+    let ended = fleet.a.control.grants().revision();
+    until(&behind, ended).await;
+    assert!(grant(&behind, &opened.tokens[0]).is_none());
+    // And a host whose clock is ahead does not let in what is over by it.
+    let ahead = Clock::stopped(Stamp(1_000_000 + 3_600_000));
+    let mut ask = new_rollout("s", "c", &[]);
+    ask.ttl = Some(Duration::from_mins(1));
+    let opened = fleet.a.control.open_rollouts(ACTOR, vec![ask]).await;
+    let opened = opened.unwrap().pop().unwrap();
+    let ahead = host(&fleet.database, "ahead", &ahead).await;
+    assert!(grant(&ahead, &opened.tokens[0]).is_none());
+}
+
 pub(super) struct Fleet {
     database: Database,
     clock: Clock,
