@@ -1,7 +1,7 @@
 //! The control path: how fast callers are provisioned and taken away, durably and in the kernel, how
 //! soon a revocation has ended what runs, and what a restart costs with many.
 //!
-//! There is no peer that does the same, so the goals stand in the notes and nothing is a ratio.
+//! There is no peer that does the same, so goals stand beside the values and nothing is a ratio.
 
 mod admin;
 
