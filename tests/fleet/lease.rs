@@ -16,7 +16,7 @@ async fn lease_ends_its_stream_its_connection_and_its_source_without_the_store()
     for (rollout, is_up) in [("with", true), ("without", false)] {
         let (name, source) = (host.name(), host.source());
         let open = format!(
-            "rollout open {rollout} --client trainer --host {name} --source {source} --ttl 2s"
+            "rollout open {rollout} --client trainer --host {name} --source {source} --ttl 4s"
         );
         let opened = host.ctl().json(&open).await.unwrap();
         let token = opened["token"].as_str().unwrap();

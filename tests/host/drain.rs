@@ -20,7 +20,7 @@ async fn draining_gate_answers_503_until_its_streams_have_ended() {
     let caller = &site.net.callers[0];
     let token = site.open("r-1", caller).await;
     let mut kept = Client::open(&caller.place, caller.gate4()).await.unwrap();
-    let running = Call::chat(&base("r-1"), Some(1000)).bearer(&token);
+    let running = Call::chat(&base("r-1"), Some(2000)).bearer(&token);
     let running = running.send(&caller.place, caller.gate4()).await.unwrap();
     let mut events = running.events();
     assert!(events.next().await.is_some());
