@@ -1,4 +1,4 @@
-//! tc ingress (TCX): the early drop on sandbox links, where native XDP would cost bulk throughput.
+//! tc ingress (TCX, else clsact): the early drop on sandbox links, where native XDP would cost bulk throughput.
 //!
 //! A packet that passes goes on to the next program, so other people's filters keep working.
 

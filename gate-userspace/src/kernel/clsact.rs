@@ -75,7 +75,11 @@ pub(super) fn attach(
             Ok(())
         }
         Err(fault) => {
-            links::unpin(path)?;
+            // Where the former program goes on in the filter, its mark must stay: it is how the
+            // filter is found.
+            if !stands(index) {
+                links::unpin(path)?;
+            }
             Err(fault)
         }
     }

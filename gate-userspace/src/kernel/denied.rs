@@ -36,7 +36,9 @@ pub(super) struct Deniers {
 
 impl Deniers {
     pub(super) fn note(&mut self, event: &DropEvent) {
-        let Some(source) = event.source else { return };
+        let Some(source) = event.source.filter(|_| !event.passed) else {
+            return;
+        };
         let mut error = 0;
         if !self.slots.contains_key(&source) && self.slots.len() >= SLOTS {
             let least = self.slots.values().min_by_key(|denied| denied.samples);
@@ -111,5 +113,12 @@ mod tests {
             (Some("veth3"), Some(8765))
         );
         assert_eq!(deniers.slots.len(), SLOTS);
+        // What `audit` lets pass was not denied.
+        let passed = DropEvent {
+            passed: true,
+            ..event([10, 0, 0, 6])
+        };
+        deniers.note(&passed);
+        assert!(!deniers.slots.contains_key(&IpAddr::from([10, 0, 0, 6])));
     }
 }

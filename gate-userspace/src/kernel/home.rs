@@ -31,6 +31,8 @@ pub(super) struct Homes {
     others: BTreeSet<u32>,
     /// Straight to a sandbox.
     routes: BTreeMap<IpNet, u32>,
+    /// Their prefix lengths, so that a look-up tries only those.
+    lengths: BTreeSet<u8>,
 }
 
 impl Homes {
@@ -47,11 +49,14 @@ impl Homes {
             .filter(|interface| is_guarded(interface.index))
             .map(|interface| (interface.index, interface.name.clone()))
             .collect();
-        let routes = direct
+        let routes: BTreeMap<IpNet, u32> = direct
             .iter()
-            .filter(|(_, index)| sandboxes.contains_key(index));
+            .filter(|(_, index)| sandboxes.contains_key(index))
+            .map(|(net, index)| (*net, *index))
+            .collect();
         Self {
-            routes: routes.map(|(net, index)| (*net, *index)).collect(),
+            lengths: routes.keys().map(IpNet::prefix_len).collect(),
+            routes,
             others: others.iter().map(|other| other.index).collect(),
             sandboxes,
         }
@@ -103,9 +108,9 @@ impl Homes {
 
     /// The interface of the longest of our routes that covers it.
     fn routed(&self, net: IpNet) -> Option<u32> {
-        let lengths = (0..=net.max_prefix_len()).rev();
+        let lengths = self.lengths.iter().rev();
         lengths
-            .filter_map(|length| IpNet::new(net.addr(), length).ok())
+            .filter_map(|length| IpNet::new(net.addr(), *length).ok())
             .find_map(|covers| self.routes.get(&covers.trunc()).copied())
     }
 }

@@ -17,6 +17,9 @@ use super::super::table::WriteError;
 use super::super::{interfaces::choose, links};
 use super::Keeper;
 
+/// What guards an interface while its XDP program is exchanged for another.
+const BRIDGE: &[Hook] = &[Hook::Tcx, Hook::Clsact];
+
 /// An interface that a link of ours guards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Held {
@@ -280,38 +283,33 @@ impl Keeper {
             .join(links::file_name(interface.index, old.attached.hook));
         let is_xdp = |hook: &Hook| matches!(hook, Hook::Xdp | Hook::Generic);
         let both_xdp = is_xdp(&old.attached.hook) && ladder.iter().all(is_xdp);
+        let directory = self.pins.links();
+        let mut bridge = None;
         if both_xdp {
-            // One device runs one XDP program, so native and generic bridge over TCX.
-            let bridge = &[Hook::Tcx];
-            attach::attach(
-                &mut self.object,
-                interface,
-                bridge,
-                reason,
-                &self.pins.links(),
-            )?;
+            // One device runs one XDP program, so native and generic bridge over tc.
+            let over = attach::attach(&mut self.object, interface, BRIDGE, reason, &directory)?;
             links::remove(&old_path)?;
+            bridge = Some(over.hook);
         }
         let seen = Interface {
             xdp: None,
             ..interface.clone()
         };
-        let directory = self.pins.links();
         match attach::attach(&mut self.object, &seen, ladder, reason, &directory) {
             Ok(attached) => {
                 if attached.hook != old.attached.hook {
                     links::remove(&old_path)?;
                 }
-                if both_xdp {
-                    links::remove(&directory.join(links::file_name(interface.index, Hook::Tcx)))?;
+                if let Some(bridge) = bridge {
+                    links::remove(&directory.join(links::file_name(interface.index, bridge)))?;
                 }
                 self.held.insert(interface.index, Held { attached, ..old });
                 Ok(())
             }
             Err(fault) => {
-                if both_xdp {
+                if let Some(hook) = bridge {
                     let attached = Attached {
-                        hook: Hook::Tcx,
+                        hook,
                         reason: "the chosen hook refused".to_owned(),
                     };
                     self.held.insert(interface.index, Held { attached, ..old });
