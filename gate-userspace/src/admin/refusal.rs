@@ -68,11 +68,21 @@ impl Refusal {
     }
 
     pub(super) fn too_often(wait: Duration) -> Self {
-        let message = "this address asks too often".to_owned();
         let hint = "open and close many rollouts in one call";
-        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_often", message, hint);
-        refusal.retry_after = Some(wait.as_secs() + 1);
-        refusal
+        Self::later(wait, "this operator asks too often", hint)
+    }
+
+    pub(super) fn too_many_tokens(wait: Duration) -> Self {
+        let hint = "`gatectl admin token list` at the host says who has one";
+        Self::later(wait, "too many wrong tokens came from this address", hint)
+    }
+
+    fn later(wait: Duration, message: &str, hint: &str) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self {
+            retry_after: Some(wait.as_secs() + 1),
+            ..Self::new(status, "too_often", message.to_owned(), hint)
+        }
     }
 
     pub(super) fn key_reused() -> Self {

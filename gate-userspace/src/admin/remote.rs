@@ -1,15 +1,16 @@
 //! The API for other machines: TLS, a token with a role, and a budget for each address.
 //!
 //! Threat: the whole network may connect here. So a connection has little time to say who it is, no
-//! body is read before a token was recognised, a wrong one costs its address as much as many right
-//! ones, and what would let an operator make himself more than he is can only be asked for at the
-//! socket of the host. Off unless the configuration gives it an address.
+//! body is read before a token was recognised, who shows wrong ones is soon told to wait, and what
+//! would let an operator make himself more than he is can only be asked for at the socket of the
+//! host. A right token is never refused for a neighbour's wrong ones. Off unless the configuration
+//! gives it an address.
 
 mod budget;
 mod seats;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr},
     sync::Arc,
     time::Duration,
 };
@@ -38,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{budget::Budget, seats::Seats};
 use super::{Api, over, peer::Signed, refusal::Refusal, routes};
-use crate::{secret::Digest, tls};
+use crate::{ident::OperatorName, secret::Digest, tls};
 
 /// Connections at once; more wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
@@ -59,14 +60,22 @@ pub struct Remote {
 #[derive(Clone)]
 struct Door {
     api: Api,
-    budget: Arc<Budget>,
+    /// Of each operator: two hundred a second, a thousand at once.
+    calls: Arc<Budget<OperatorName>>,
+    /// Of each site: twenty at once, then four a second.
+    mistakes: Arc<Budget<IpAddr>>,
 }
+
+/// An address, or of IPv6 the network that one customer has: the rest of it can be chosen freely.
+#[derive(Clone, Copy)]
+struct Site(IpAddr);
 
 /// Answers until it is told to stop; what runs then is finished within the grace of the socket's.
 pub async fn serve(api: Api, remote: Remote, stop: CancellationToken) {
     let door = Door {
         api: api.clone(),
-        budget: Arc::default(),
+        calls: Arc::new(Budget::new(200.0, 1000.0)),
+        mistakes: Arc::new(Budget::new(4.0, 20.0)),
     };
     let router = routes::remote()
         .with_state(api)
@@ -88,13 +97,14 @@ pub async fn serve(api: Api, remote: Remote, stop: CancellationToken) {
             Some(_ended) = connections.join_next() => continue,
             () = stop.cancelled() => break,
         };
-        // One address must not take every seat. Who has too many is not worth a word.
-        let Some(seat) = seats.take(from.ip().to_canonical()) else {
+        let site = Site::of(from.ip());
+        // One site must not take every seat. Who has too many is not worth a word.
+        let Some(seat) = seats.take(site.0) else {
             continue;
         };
         let (router, tls, stop) = (router.clone(), remote.tls.clone(), stop.clone());
         connections.spawn(async move {
-            answer(router, stream, from, tls, &stop).await;
+            answer(router, stream, site, tls, &stop).await;
             drop((permit, seat));
         });
     }
@@ -107,11 +117,11 @@ pub async fn serve(api: Api, remote: Remote, stop: CancellationToken) {
 async fn answer(
     router: Router,
     stream: TcpStream,
-    from: SocketAddr,
+    site: Site,
     tls: Option<Arc<tls::Server>>,
     stop: &CancellationToken,
 ) {
-    let router = router.layer(axum::Extension(From(from.ip().to_canonical())));
+    let router = router.layer(axum::Extension(site));
     let Some(tls) = tls else {
         return speak(router, stream, stop).await;
     };
@@ -140,23 +150,33 @@ where
     let _ended = connection.await;
 }
 
-/// Where a connection comes from.
-#[derive(Clone, Copy)]
-struct From(IpAddr);
+impl Site {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V6(v6) => Self(Ipv6Addr::from_bits(v6.to_bits() & (!0 << 64)).into()),
+            v4 @ IpAddr::V4(_) => Self(v4),
+        }
+    }
+}
 
 /// Asks for a token before anything else, and remembers whose it is.
 async fn recognise(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let Some(From(from)) = request.extensions().get::<From>().copied() else {
+    let Some(Site(site)) = request.extensions().get::<Site>().copied() else {
         return Refusal::no_token().into_response();
     };
-    if let Err(wait) = door.budget.call(from) {
+    let Some(signed) = signed(&door.api, request.headers()) else {
+        return match door.mistakes.take(site) {
+            Ok(()) => {
+                let path = request.uri().path();
+                tracing::warn!(%site, path, "no operator's token at the admin listener");
+                Refusal::no_token().into_response()
+            }
+            Err(wait) => Refusal::too_many_tokens(wait).into_response(),
+        };
+    };
+    if let Err(wait) = door.calls.take(signed.name.clone()) {
         return Refusal::too_often(wait).into_response();
     }
-    let Some(signed) = signed(&door.api, request.headers()) else {
-        door.budget.mistake(from);
-        tracing::warn!(%from, path = request.uri().path(), "no operator's token at the admin listener");
-        return Refusal::no_token().into_response();
-    };
     request.extensions_mut().insert(signed);
     next.run(request).await
 }
@@ -174,4 +194,17 @@ fn signed(api: &Api, headers: &HeaderMap) -> Option<Signed> {
         name: operator.name.clone(),
         role: operator.role,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_an_address_or_the_network_of_one_customer() {
+        let of = |text: &str| Site::of(text.parse().unwrap()).0.to_string();
+        assert_eq!(of("10.0.0.5"), "10.0.0.5");
+        assert_eq!(of("::ffff:10.0.0.5"), "10.0.0.5");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
 }

@@ -1,24 +1,23 @@
-//! How often an address may call: a token bucket each, where a wrong token costs as much as many calls.
+//! How often somebody may do something: a token bucket each, in bounded memory.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    hash::Hash,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Calls a second, and how many may have been saved up.
-const RATE: f64 = 200.0;
-const BURST: f64 = 1000.0;
+/// Of whom a bucket is kept. Beyond it those with a full one are forgotten, which costs nothing, and
+/// then all of them: a flood from everywhere must not take memory without end.
+const MOST: usize = 4096;
 
-/// Twenty at once, then four a second.
-const MISTAKE: f64 = 50.0;
-
-/// Addresses that are remembered; those with a full bucket are forgotten first.
-const ADDRESSES: usize = 4096;
-
-#[derive(Default)]
-pub(super) struct Budget(Mutex<HashMap<IpAddr, Bucket>>);
+pub(super) struct Budget<K> {
+    /// How much comes back in a second.
+    rate: f64,
+    /// How much may be saved up.
+    burst: f64,
+    of: Mutex<HashMap<K, Bucket>>,
+}
 
 #[derive(Clone, Copy)]
 struct Bucket {
@@ -26,49 +25,43 @@ struct Bucket {
     at: Instant,
 }
 
-impl Budget {
-    /// Takes one call, or says how long to wait for it.
-    pub(super) fn call(&self, from: IpAddr) -> Result<(), Duration> {
-        self.with(from, |left| {
-            if *left < 1.0 {
-                return Err(Duration::from_secs_f64((1.0 - *left) / RATE));
-            }
-            *left -= 1.0;
-            Ok(())
-        })
+impl<K: Hash + Eq> Budget<K> {
+    pub(super) fn new(rate: f64, burst: f64) -> Self {
+        Self {
+            rate,
+            burst,
+            of: Mutex::default(),
+        }
     }
 
-    /// On top of its call.
-    pub(super) fn mistake(&self, from: IpAddr) {
-        self.with(from, |left| *left = (*left - MISTAKE).max(-MISTAKE));
-    }
-
-    fn with<T>(&self, from: IpAddr, change: impl FnOnce(&mut f64) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes one, or says how long to wait for it.
+    pub(super) fn take(&self, who: K) -> Result<(), Duration> {
+        let mut all = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if all.len() >= ADDRESSES && !all.contains_key(&from) {
-            all.retain(|_, bucket| bucket.now(now) < BURST);
-            // A flood from everywhere: nobody is remembered, rather than memory without end.
-            if all.len() >= ADDRESSES {
+        if all.len() >= MOST && !all.contains_key(&who) {
+            all.retain(|_, bucket| self.left(bucket, now) < self.burst);
+            if all.len() >= MOST {
                 all.clear();
             }
         }
-        let bucket = all.entry(from).or_insert(Bucket {
-            left: BURST,
+        let bucket = all.entry(who).or_insert(Bucket {
+            left: self.burst,
             at: now,
         });
+        let left = self.left(bucket, now);
+        if left < 1.0 {
+            return Err(Duration::from_secs_f64((1.0 - left) / self.rate));
+        }
         *bucket = Bucket {
-            left: bucket.now(now),
+            left: left - 1.0,
             at: now,
         };
-        change(&mut bucket.left)
+        Ok(())
     }
-}
 
-impl Bucket {
-    fn now(self, now: Instant) -> f64 {
-        let since = now.duration_since(self.at).as_secs_f64();
-        (self.left + since * RATE).min(BURST)
+    fn left(&self, bucket: &Bucket, now: Instant) -> f64 {
+        let since = now.duration_since(bucket.at).as_secs_f64();
+        (bucket.left + since * self.rate).min(self.burst)
     }
 }
 
@@ -77,27 +70,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_token_costs_its_address_as_much_as_many_calls() {
-        let budget = Budget::default();
-        let [wrong, right] = [1, 2].map(|last| IpAddr::from([10, 0, 0, last]));
-        let mut tries = 0;
-        while budget.call(wrong).is_ok() {
-            budget.mistake(wrong);
-            tries += 1;
-            assert!(tries < 100, "nothing was charged");
+    fn who_has_spent_it_waits_and_nobody_else_does() {
+        // So slow that a slow test gets nothing back.
+        let budget = Budget::new(0.001, 3.0);
+        for _ in 0..3 {
+            budget.take("a").unwrap();
         }
-        assert!(tries >= 20, "{tries}");
-        for _ in 0..900 {
-            budget.call(right).unwrap();
-        }
+        let wait = budget.take("a").unwrap_err();
+        assert!(wait > Duration::from_mins(10), "{wait:?}");
+        budget.take("b").unwrap();
     }
 
     #[test]
     fn memory_is_bounded() {
-        let budget = Budget::default();
+        let budget = Budget::new(1.0, 1.0);
         for number in 0..10_000_u32 {
-            let _refused = budget.call(IpAddr::from(number.to_be_bytes()));
+            let _refused = budget.take(number);
         }
-        assert!(budget.0.lock().unwrap().len() <= ADDRESSES);
+        assert!(budget.of.lock().unwrap().len() <= MOST);
     }
 }
