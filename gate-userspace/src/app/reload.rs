@@ -7,7 +7,7 @@
 
 mod moves;
 
-use std::{path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -99,9 +99,8 @@ impl Reload {
             warn!("other listen addresses or certificate files take a restart: the old ones stay");
         }
         settings.listen.clone_from(&self.standing.listen);
-        let at = |settings: &Settings| settings.admin_remote.as_ref().map(|remote| remote.address);
-        if at(&settings) != at(&self.standing) {
-            warn!("another admin listener takes a restart: the old one stays");
+        if remote(&settings) != remote(&self.standing) {
+            warn!("another admin listener or certificate file takes a restart: the old one stays");
         }
         settings
             .admin_remote
@@ -188,6 +187,12 @@ fn union(before: &[Protected], wanted: &[Protected]) -> Vec<Protected> {
     let is_new = |new: &&Protected| !before.iter().any(|old| old.port == new.port);
     let new = wanted.iter().filter(is_new);
     before.iter().chain(new).cloned().collect()
+}
+
+fn remote(settings: &Settings) -> Option<(SocketAddr, Option<&Pem>)> {
+    let remote = settings.admin_remote.as_ref()?;
+    let files = remote.tls.as_ref().map(|server| server.files());
+    Some((remote.address, files))
 }
 
 fn addresses(listen: &[Listen]) -> Vec<(String, Option<&Pem>)> {

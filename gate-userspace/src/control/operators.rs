@@ -10,7 +10,7 @@ use crate::{
     ident::{OperatorName, Revision},
     operator::{Operator, Operators, Role},
     secret::NewToken,
-    store::{Change, Note, Write},
+    store::{Change, Note, Rejection, StoreError, Write},
 };
 
 impl Control {
@@ -66,7 +66,15 @@ impl Writer {
             write: Write::AddOperator(Box::new(operator.clone())),
             note: note("operator.add", &name, json!({"role": role})),
         };
-        let revision = self.commit(actor, vec![change]).await?;
+        let revision = self.commit(actor, vec![change]).await.map_err(|why| {
+            let faster = Rejection::OperatorTaken;
+            // On another host.
+            if matches!(why, StoreError::Rejected { why, .. } if why == faster) {
+                Refused::OperatorExists(name.clone())
+            } else {
+                why.into()
+            }
+        })?;
         self.put_operators(now.into_iter().chain([operator]).collect());
         self.reach(revision);
         Ok((Minted::new(token, Kind::Client), revision))
