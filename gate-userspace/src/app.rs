@@ -15,7 +15,7 @@ mod fault;
 mod lock;
 mod lookup;
 mod master;
-mod private;
+pub mod private;
 pub mod protect;
 mod reload;
 pub mod ring;
@@ -107,7 +107,6 @@ pub fn plan(settings: &Settings) -> Result<Plan, StartError> {
 /// # Errors
 /// When the start failed. A drain that ran out of time is not an error.
 pub fn run(flags: &Flags, config: Config) -> Result<(), StartError> {
-    private::close();
     let plan = plan(&config.settings)?;
     if flags.guard_only {
         return early::guard(&config.settings, plan);
@@ -273,7 +272,6 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         upkeep::hold_keys(&tasks, held, file);
     }
     upkeep::forget(&tasks, control.clone(), opened.audit_retention);
-    upkeep::write_refusals(&tasks, control.clone(), Arc::clone(&proxy));
     events::follow(&tasks, &ring, &events, clock);
     events::follow_mistakes(&tasks, &proxy, &events);
     let reload = Reload {
@@ -286,6 +284,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     };
     reload::watch(&tasks, reload);
     let api = Api::new(control, Arc::new(view), doorways);
+    upkeep::write_refusals(&tasks, api.clone(), Arc::clone(&proxy));
     if let Some(listener) = opened.scraped {
         let scraped = admin::scraped(api.clone(), listener, tasks.last_word());
         tasks.spawn("metrics", scraped);

@@ -3,14 +3,16 @@
 //! Upstream credentials lie in memory and, where they came by `--upstream-key-env`, in the
 //! environment, which cannot be wiped. A process of the same user could read both (`ptrace(2)`).
 
-use nix::sys::prctl;
-use tracing::warn;
+use std::io;
 
-/// Said once, before the first secret is used.
-pub(super) fn close() {
-    if let Err(cause) = prctl::set_dumpable(false) {
-        warn!(%cause, "core dumps and /proc of this process stay open to its user");
-    }
+use nix::sys::prctl;
+
+/// Said once, before the first secret is read.
+///
+/// # Errors
+/// When core dumps and `/proc` of this process stay open to its user.
+pub fn close() -> io::Result<()> {
+    Ok(prctl::set_dumpable(false)?)
 }
 
 #[cfg(test)]
@@ -20,7 +22,7 @@ mod tests {
     #[test]
     fn the_process_cannot_be_dumped() {
         assert!(prctl::get_dumpable().unwrap());
-        close();
+        close().unwrap();
         assert!(!prctl::get_dumpable().unwrap());
         // For the runner, which may want to look at this process.
         prctl::set_dumpable(true).unwrap();

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
 }
 
 fn start(flags: &Flags) -> Result<(), StartError> {
+    let closed = app::private::close();
     let config = config::load(flags)?;
     if flags.print_config {
         return show(&config.shown.to_string());
@@ -29,6 +30,9 @@ fn start(flags: &Flags) -> Result<(), StartError> {
         return show(&report(&config)?);
     }
     telemetry::start(config.log);
+    if let Err(cause) = closed {
+        tracing::warn!(%cause, "core dumps and /proc of this process stay open to its user");
+    }
     app::run(flags, config)
 }
 

@@ -39,7 +39,7 @@ impl Control {
 
     /// Writes into the audit trail how often callers were refused since the last time, by what it
     /// was called. No line when nobody was.
-    pub async fn note_refusals(&self, counts: BTreeMap<&'static str, u64>) -> Result<(), Refused> {
+    pub async fn note_refusals(&self, counts: BTreeMap<String, u64>) -> Result<(), Refused> {
         if counts.is_empty() {
             return Ok(());
         }

@@ -4,8 +4,9 @@ mod fleet;
 mod interleavings;
 mod outage;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
@@ -330,6 +331,29 @@ async fn a_restart_keeps_what_lives_and_leaves_out_what_is_over() {
     assert!(gate.control.rollout_named(&id("r")).is_ok());
     assert_eq!(entries(&gate), ["10.0.0.1/32"]);
     add(&gate, "short", &[]).await;
+}
+
+/// A line of the trail that changes nothing else, and none where there is nothing to tell.
+#[tokio::test]
+async fn refusals_are_written_down_by_their_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    let counts = BTreeMap::from([("UNAUTHORIZED".to_owned(), 3)]);
+    gate.control.note_refusals(counts).await.unwrap();
+    gate.control.note_refusals(BTreeMap::new()).await.unwrap();
+    let filter = Filter {
+        limit: 10,
+        ..Filter::default()
+    };
+    let lines = gate.control.audit(filter).await.unwrap();
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(
+        (line.kind.as_str(), line.actor.as_str()),
+        ("gate.refusals", "gate")
+    );
+    assert_eq!(line.detail, json!({"UNAUTHORIZED": 3}));
 }
 
 /// Acceptance 173 (control's part).
