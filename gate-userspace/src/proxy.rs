@@ -68,6 +68,7 @@ use http::{Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use tokio::sync::{Notify, broadcast};
 
+pub use backend::Presents;
 pub use explain::{Question, Verdict};
 pub use mistakes::{Mistake, Noticed, Replay};
 pub use plan::Leads;

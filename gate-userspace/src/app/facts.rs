@@ -11,12 +11,15 @@ use super::{
 use crate::{
     admin::{
         PacketFacts,
-        wire::{DeniedView, GuardView, InterfaceView, PacketRing, RingState, UpstreamView},
+        wire::{
+            DeniedView, GuardView, InterfaceView, PacketRing, PresentedView, RingState,
+            UpstreamView,
+        },
     },
     fault::Type,
     kernel::{self, Denied, InterfaceStatus, KernelError, State, Status},
     proxy::{
-        Leads, Mistake,
+        Leads, Mistake, Presents,
         counters::{Count, Counters},
     },
     telemetry::Chain,
@@ -220,7 +223,13 @@ pub(super) fn upstream(found: Leads, protected: &[Protected], is_standing: bool)
         url: found.url,
         addresses: found.addresses.iter().map(ToString::to_string).collect(),
         port: found.port,
-        key: found.key.to_owned(),
+        key: Some(match found.presents {
+            Presents::Own => PresentedView::Own,
+            Presents::Refusal => PresentedView::Missing,
+            Presents::NotNeeded => PresentedView::NotNeeded,
+            Presents::Callers => PresentedView::Callers,
+            Presents::Nothing => PresentedView::Nothing,
+        }),
         guard,
     }
 }

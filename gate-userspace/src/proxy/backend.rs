@@ -38,6 +38,20 @@ pub(crate) struct Backend {
     pub(crate) idle_timeout: Duration,
 }
 
+/// What an upstream is shown for a client without a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presents {
+    /// Its ordinary key.
+    Own,
+    /// It has none, so nothing: the call is refused.
+    Refusal,
+    /// It has none, and needs none.
+    NotNeeded,
+    /// What the caller brought.
+    Callers,
+    Nothing,
+}
+
 /// Where its socket is.
 pub(crate) enum Site {
     Tcp { host: String, addresses: Addresses },
@@ -54,13 +68,13 @@ pub(crate) struct Tls {
 
 impl Backend {
     /// What it is presented for a client without a key of its own.
-    pub(crate) fn key_in_words(&self) -> &'static str {
+    pub(crate) fn presents(&self) -> Presents {
         match (self.credential, &self.key, self.without_key) {
-            (CredentialMode::Replace, Some(_), _) => "with a key of its own",
-            (CredentialMode::Replace, None, WithoutKey::Refuse) => "without a key of its own",
-            (CredentialMode::Replace, None, WithoutKey::Send) => "without a key, as asked",
-            (CredentialMode::Keep, ..) => "with what its callers bring",
-            (CredentialMode::None, ..) => "with no credential",
+            (CredentialMode::Replace, Some(_), _) => Presents::Own,
+            (CredentialMode::Replace, None, WithoutKey::Refuse) => Presents::Refusal,
+            (CredentialMode::Replace, None, WithoutKey::Send) => Presents::NotNeeded,
+            (CredentialMode::Keep, ..) => Presents::Callers,
+            (CredentialMode::None, ..) => Presents::Nothing,
         }
     }
 

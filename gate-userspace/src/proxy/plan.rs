@@ -11,7 +11,7 @@ use super::{
     Proxy,
     addresses::Addresses,
     admit::{self, Ask, Permit},
-    backend::{Backend, Site},
+    backend::{Backend, Presents, Site},
     field::Field,
     present::Presented,
     route::{Matched, Routes},
@@ -41,8 +41,8 @@ pub struct Leads {
     /// None for a Unix socket.
     pub port: Option<u16>,
     pub addresses: Vec<IpAddr>,
-    /// In words: what is presented to it for a client without a key of its own.
-    pub key: &'static str,
+    /// What is presented to it for a client without a key of its own.
+    pub presents: Presents,
 }
 
 /// A plan and one worker's idle connections to its upstreams.
@@ -80,7 +80,7 @@ impl Plan {
             url: backend.url(),
             port: backend.addresses().map(Addresses::port),
             addresses: backend.addresses().map_or_else(Vec::new, Addresses::all),
-            key: backend.key_in_words(),
+            presents: backend.presents(),
         };
         self.backends.iter().map(leads).collect()
     }

@@ -122,11 +122,26 @@ pub struct UpstreamView {
     /// None for a Unix socket.
     #[serde(default)]
     pub port: Option<u16>,
-    /// What is presented there.
+    /// What is presented there for a client without a key of its own.
     #[serde(default)]
-    pub key: String,
+    pub key: Option<PresentedView>,
     /// Who else reaches its port, or why nothing is guarded for it.
     pub guard: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PresentedView {
+    /// The upstream's ordinary key.
+    Own,
+    /// There is none, so such a call is refused.
+    Missing,
+    /// There is none, and none is asked for.
+    NotNeeded,
+    /// What the caller brought.
+    Callers,
+    /// No credential, as the configuration says.
+    Nothing,
 }
 
 /// `GET /v1/verify`: does every stored key open, is the store whole, is the kernel as it should be?

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
 use super::Check;
-use crate::admin::wire::{KeyState, Status, UpstreamView, Verified};
+use crate::admin::wire::{KeyState, PresentedView, Status, UpstreamView, Verified};
 
 /// An upstream that takes longer to take a connection is as good as away.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -64,11 +64,11 @@ async fn reach(upstream: &UpstreamView) -> Check {
         let address = SocketAddr::new(ip, port);
         match timeout(PATIENCE, TcpStream::connect(address)).await {
             Ok(Ok(_connected)) => {
-                let detail = format!("`{name}` takes connections at {address}, {}", upstream.key);
-                return if upstream.key == NO_KEY {
-                    Check::warn("upstream", detail, "gatectl key set CLIENT")
-                } else {
-                    Check::ok("upstream", detail)
+                let (presents, remedy) = presents(upstream.key);
+                let detail = format!("`{name}` takes connections at {address}{presents}");
+                return match remedy {
+                    Some(remedy) => Check::warn("upstream", detail, remedy),
+                    None => Check::ok("upstream", detail),
                 };
             }
             Ok(Err(why)) => last = format!("{address}: {why}"),
@@ -82,5 +82,18 @@ async fn reach(upstream: &UpstreamView) -> Check {
     )
 }
 
-/// As `status` says it.
-const NO_KEY: &str = "without a key of its own";
+/// In words, and what to do about it if it may not be meant.
+fn presents(what: Option<PresentedView>) -> (&'static str, Option<&'static str>) {
+    match what {
+        Some(PresentedView::Own) => (", with a key of its own", None),
+        Some(PresentedView::Missing) => (
+            ", without a key: clients need their own",
+            Some("gatectl key set CLIENT"),
+        ),
+        Some(PresentedView::NotNeeded) => (", without a key", None),
+        Some(PresentedView::Callers) => (", with what its callers bring", None),
+        Some(PresentedView::Nothing) => (", with no credential", None),
+        // An older gate does not say.
+        None => ("", None),
+    }
+}
