@@ -9,7 +9,7 @@ use std::time::Duration;
 use harness::authority::{Authority, Until};
 use harness::gatectl::text;
 use harness::gated::{Gated, Launch};
-use harness::link::{End, cable};
+use harness::link::beside;
 use harness::netns::Namespace;
 use harness::upstream::{Provider, Upstream, Wire};
 use serde_json::Value;
@@ -51,21 +51,7 @@ impl Sandbox {
     }
 
     pub(crate) async fn open_by(address: Address, way: Way) -> Self {
-        let (host, place) = (
-            Namespace::new("host").unwrap(),
-            Namespace::new("sandbox").unwrap(),
-        );
-        let near = End {
-            place: &host,
-            device: "to-sandbox",
-            addresses: &["10.78.0.1/24"],
-        };
-        let far = End {
-            place: &place,
-            device: "eth0",
-            addresses: &["10.78.0.2/24"],
-        };
-        cable(&near, &far).unwrap();
+        let (host, place) = beside("sandbox", "10.78.0.1/24", &["10.78.0.2/24"]).unwrap();
         let provider = Provider {
             pace: Duration::from_millis(5),
         };

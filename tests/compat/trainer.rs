@@ -6,9 +6,8 @@ use std::path::Path;
 use harness::authority::Authority;
 use harness::gatectl::text;
 use harness::gated::Launch;
-use harness::link::{End, cable};
+use harness::link::beside;
 use harness::need;
-use harness::netns::Namespace;
 
 use crate::venv;
 
@@ -22,21 +21,7 @@ fn the_example_opens_and_closes_rollouts_from_another_machine() {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let (host, trainer) = (
-            Namespace::new("host").unwrap(),
-            Namespace::new("trainer").unwrap(),
-        );
-        let near = End {
-            place: &host,
-            device: "to-trainer",
-            addresses: &["10.81.0.1/24"],
-        };
-        let far = End {
-            place: &trainer,
-            device: "eth0",
-            addresses: &["10.81.0.2/24"],
-        };
-        cable(&near, &far).unwrap();
+        let (host, trainer) = beside("trainer", "10.81.0.1/24", &["10.81.0.2/24"]).unwrap();
         let authority = Authority::new().unwrap();
         let files = authority.files(&["10.81.0.1"]).unwrap();
         let admin = format!(

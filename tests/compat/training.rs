@@ -10,7 +10,7 @@ use std::time::Duration;
 use harness::client::{Call, Complete};
 use harness::gatectl::text;
 use harness::gated::{Gated, Launch};
-use harness::link::{End, cable};
+use harness::link::beside;
 use harness::need;
 use harness::netns::Namespace;
 use harness::upstream::{Provider, Upstream};
@@ -57,21 +57,8 @@ pub(crate) struct Rollout {
 impl Scene {
     /// A gate in front of a port where the server will be.
     async fn set() -> Self {
-        let (host, place) = (
-            Namespace::new("host").unwrap(),
-            Namespace::new("sandbox").unwrap(),
-        );
-        let near = End {
-            place: &host,
-            device: "to-sandbox",
-            addresses: &["10.78.0.1/24"],
-        };
-        let far = End {
-            place: &place,
-            device: "eth0",
-            addresses: &["10.78.0.2/24", "10.78.0.3/24"],
-        };
-        cable(&near, &far).unwrap();
+        let (host, place) =
+            beside("sandbox", "10.78.0.1/24", &["10.78.0.2/24", "10.78.0.3/24"]).unwrap();
         let provider = Provider {
             pace: Duration::from_millis(5),
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use harness::authority::Authority;
 use harness::gatectl::text;
 use harness::gated::{Gated, Launch};
-use harness::link::{End, cable};
+use harness::link::beside;
 use harness::need;
 use harness::netns::Namespace;
 use harness::upstream::{Provider, Upstream};
@@ -200,21 +200,7 @@ impl Wires {
         if !need::root() {
             return None;
         }
-        let (host, place) = (
-            Namespace::new("host").unwrap(),
-            Namespace::new("sandbox").unwrap(),
-        );
-        let near = End {
-            place: &host,
-            device: "to-sandbox",
-            addresses: &["10.78.1.1/24"],
-        };
-        let far = End {
-            place: &place,
-            device: "eth0",
-            addresses: &["10.78.1.2/24"],
-        };
-        cable(&near, &far).unwrap();
+        let (host, place) = beside("sandbox", "10.78.1.1/24", &["10.78.1.2/24"]).unwrap();
         let provider = Provider {
             pace: Duration::from_millis(5),
         };

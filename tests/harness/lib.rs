@@ -19,6 +19,7 @@
 pub mod need;
 pub mod scratch;
 
+pub mod frames;
 pub mod link;
 pub mod netns;
 pub mod probe;

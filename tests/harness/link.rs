@@ -41,6 +41,24 @@ pub fn cable(near: &End, far: &End) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A host, and beside it one place on a cable of its own: `near` is the host's address on it, and
+/// `far` are those of the place's `eth0`.
+pub fn beside(name: &str, near: &str, far: &[&str]) -> anyhow::Result<(Namespace, Namespace)> {
+    let (host, place) = (Namespace::new("host")?, Namespace::new(name)?);
+    let near = End {
+        place: &host,
+        device: &format!("to-{name}"),
+        addresses: &[near],
+    };
+    let far = End {
+        place: &place,
+        device: "eth0",
+        addresses: far,
+    };
+    cable(&near, &far)?;
+    Ok((host, place))
+}
+
 /// Cuts `device`, or mends it again.
 pub fn set(place: &Namespace, device: &str, is_up: bool) -> anyhow::Result<()> {
     let state = if is_up { "up" } else { "down" };

@@ -1,7 +1,11 @@
 //! Who gets a SYN answered.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use etherparse::PacketBuilder;
+use harness::frames;
 use harness::probe::{Syn, syn};
 use harness::raw;
 
@@ -147,6 +151,49 @@ async fn removed_source_is_shut_and_its_streams_end() {
     );
     let refused = ctl.run(&last, "").await.unwrap();
     assert_eq!(refused.status, Some(1), "{refused:?}");
+}
+
+/// Acceptance 29: strangers in thousands, each from an address of its own, and a caller who works on.
+#[tokio::test]
+async fn flood_of_strangers_is_dropped_while_a_listed_caller_works() {
+    let Some(site) = site(2).await else { return };
+    let [listed, flooding] = &site.net.callers[..] else {
+        unreachable!("two callers")
+    };
+    let token = site.open("r-1", listed).await;
+    let before = site.gated.ctl().drops().await.unwrap();
+    let socket = flooding.place.enter(|| frames::socket("eth0")).unwrap();
+    let SocketAddr::V4(gate) = flooding.gate4() else {
+        unreachable!("over IPv4")
+    };
+    let is_over = Arc::new(AtomicBool::new(false));
+    let flood = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || {
+            let mut sent = 0_u32;
+            while !is_over.load(Ordering::Relaxed) {
+                let from = Ipv4Addr::from(0x0b00_0000 | sent);
+                let header = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [0xff; 6])
+                    .ipv4(from.octets(), gate.ip().octets(), 64)
+                    .tcp(40000, gate.port(), 1, 1024)
+                    .syn();
+                let mut frame = Vec::with_capacity(64);
+                header.write(&mut frame, &[]).unwrap();
+                // A full queue loses one, as a wire would.
+                sent += u32::from(socket.send(&frame).is_ok());
+            }
+            sent
+        }
+    });
+    for _ in 0..200 {
+        assert_eq!(listed.chat("r-1", &token).await.status, 200);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    let sent = flood.join().unwrap();
+    let dropped = site.gated.ctl().drops().await.unwrap() - before;
+    assert!(sent > 10_000, "{sent} are no flood");
+    assert!(dropped >= u64::from(sent), "{dropped} of {sent}");
+    assert!(!site.net.upstream.journal().requests().is_empty());
 }
 
 /// An interface that appears later is covered from its first packet.

@@ -1,13 +1,12 @@
 //! The bypass matrix on a real link with a real listener: what reaches it without gate must not
 //! reach it with gate.
-#![expect(unsafe_code, reason = "a raw socket's address has no safe constructor")]
 
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use gate_userspace::kernel::{Batch, Flow, Hook, InterfaceRule, Interfaces, Op};
-use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use socket2::Socket;
 
 use crate::frame::{SYN, V4, ethernet, v6};
 use crate::lab::{GATE, GUARDED, Lab, OTHER, ip, key, lab, open, wait};
@@ -123,21 +122,7 @@ fn matrix(port: u16, from_port: &mut impl FnMut() -> u16) -> Vec<(String, u16, V
 
 /// A raw socket on `eth0` of the calling thread's namespace.
 fn raw() -> Socket {
-    let all = i32::from(0x0003u16.to_be());
-    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(all))).unwrap();
-    let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: `sockaddr_ll` is plain bytes and shorter than the storage it is written to.
-    let address = unsafe {
-        let link = storage.view_as::<libc::sockaddr_ll>();
-        link.sll_family = u16::try_from(libc::AF_PACKET).unwrap();
-        link.sll_protocol = 0x0003u16.to_be();
-        link.sll_ifindex = i32::try_from(nix::net::if_::if_nametoindex("eth0").unwrap()).unwrap();
-        SockAddr::new(
-            storage,
-            u32::try_from(size_of::<libc::sockaddr_ll>()).unwrap(),
-        )
-    };
-    socket.bind(&address).unwrap();
+    let socket = harness::frames::socket("eth0").unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();

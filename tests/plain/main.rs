@@ -2,7 +2,6 @@
 //!
 //! The real library on loopback, real sockets, a scripted upstream that records every byte.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
 #![expect(clippy::unwrap_used, reason = "a test says by a panic what went wrong")]
 
 mod support;
