@@ -82,6 +82,8 @@ pub enum KernelError {
     TestRun(#[source] std::io::Error),
     #[error("not a frame: {0}")]
     Frame(&'static str),
+    #[error("this host has no {0} address but loopback: no such packet can arrive")]
+    NoAddress(&'static str),
 }
 
 impl KernelError {
@@ -132,7 +134,8 @@ impl KernelError {
             | Self::Start(_)
             | Self::Gone
             | Self::TestRun(_)
-            | Self::Frame(_) => None,
+            | Self::Frame(_)
+            | Self::NoAddress(_) => None,
         }
     }
 }

@@ -12,7 +12,9 @@ use super::{Keeper, hooks};
 impl Keeper {
     /// Links, addresses and deadlines, after a notification or on the timer.
     pub(in super::super) fn reconcile(&mut self) -> Result<(), KernelError> {
-        self.reconcile_links().map(drop)
+        let links = self.reconcile_links()?;
+        self.repairs += links as u64;
+        Ok(())
     }
 
     /// How many links had to change.
@@ -79,9 +81,8 @@ impl Keeper {
                     .iter()
                     .find(|own| own.is_ipv4() == from.is_ipv4());
                 let Some(to) = to.or(own.copied()) else {
-                    return Err(KernelError::Frame(
-                        "this host has no address of that family",
-                    ));
+                    let family = if from.is_ipv4() { "IPv4" } else { "IPv6" };
+                    return Err(KernelError::NoAddress(family));
                 };
                 let syn = explain::syn(from, to, port)?;
                 let mut verdicts = explain::frame(&self.object, &self.tables, &syn, index)?;
