@@ -5,6 +5,7 @@
 
 mod grant;
 mod ledger;
+mod holders;
 mod listed;
 mod view;
 mod uses;

@@ -14,7 +14,7 @@ use crate::netns::Namespace;
 use crate::probe;
 
 /// How long a silent gate is listened to.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Heard {

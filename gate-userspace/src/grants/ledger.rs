@@ -2,10 +2,12 @@
 //!
 //! Does not touch the kernel. A source goes when its last holder goes, and never before.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
+use super::holders::Holders;
 use crate::{
     clock::Stamp,
     ident::{ClientId, HostName, RolloutSerial},
@@ -52,9 +54,12 @@ impl Delta {
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    held: BTreeMap<SourceKey, BTreeMap<Holder, Opened>>,
-    of: BTreeMap<Holder, BTreeSet<SourceKey>>,
+    held: BTreeMap<SourceKey, Holders>,
+    of: HashMap<Holder, Keys>,
 }
+
+/// Almost always one.
+type Keys = SmallVec<[SourceKey; 1]>;
 
 impl Ledger {
     /// Makes `holder` hold exactly these sources, as far as they mean something on `host`.
@@ -66,15 +71,17 @@ impl Ledger {
         host: &HostName,
     ) -> Vec<Delta> {
         let places = sources.iter().filter_map(|source| source.place_on(host));
-        let want: BTreeSet<SourceKey> = places
+        let mut want: Keys = places
             .map(|place| SourceKey {
                 net: place.net,
                 interface: place.interface.clone(),
             })
             .collect();
+        want.sort_unstable();
+        want.dedup();
         let have = self.of.remove(&holder).unwrap_or_default();
         let mut deltas = Vec::new();
-        for gone in have.difference(&want) {
+        for gone in have.iter().filter(|key| want.binary_search(key).is_err()) {
             deltas.extend(self.release(&holder, gone));
         }
         for key in &want {
@@ -102,47 +109,39 @@ impl Ledger {
         let union = self
             .held
             .iter()
-            .filter_map(|(key, by)| Some((key.clone(), merge(by)?)));
+            .map(|(key, by)| (key.clone(), by.merged()));
         union.collect()
     }
 
     fn hold(&mut self, holder: &Holder, key: &SourceKey, opened: &Opened) -> Option<Delta> {
-        let by = self.held.entry(key.clone()).or_default();
-        let before = merge(by);
-        by.insert(holder.clone(), opened.clone());
-        let after = merge(by)?;
-        (before.as_ref() != Some(&after)).then(|| Delta::Open(key.clone(), after))
+        let one = (holder.clone(), opened.clone());
+        let after = match self.held.entry(key.clone()) {
+            Entry::Vacant(free) => free.insert(Holders::one(one)).merged(),
+            Entry::Occupied(mut by) => {
+                let before = by.get().merged();
+                by.get_mut().put(one);
+                let after = by.get().merged();
+                if before == after {
+                    return None;
+                }
+                after
+            }
+        };
+        Some(Delta::Open(key.clone(), after))
     }
 
     fn release(&mut self, holder: &Holder, key: &SourceKey) -> Option<Delta> {
         let Entry::Occupied(mut by) = self.held.entry(key.clone()) else {
             return None;
         };
-        let before = merge(by.get());
-        by.get_mut().remove(holder);
-        match merge(by.get()) {
-            None => {
-                by.remove();
-                Some(Delta::Shut(key.clone()))
-            }
-            after if after == before => None,
-            Some(after) => Some(Delta::Open(key.clone(), after)),
+        let before = by.get().merged();
+        if by.get_mut().is_last(holder) {
+            by.remove();
+            return Some(Delta::Shut(key.clone()));
         }
+        let after = by.get().merged();
+        (after != before).then(|| Delta::Open(key.clone(), after))
     }
-}
-
-/// The union of what all holders opened: the longest lease, every port.
-fn merge(by: &BTreeMap<Holder, Opened>) -> Option<Opened> {
-    let (_, first) = by.first_key_value()?;
-    let mut merged = first.clone();
-    for opened in by.values() {
-        merged.until = match (merged.until, opened.until) {
-            (Some(a), Some(b)) => Some(a.max(b)),
-            _ => None,
-        };
-        merged.ports.extend(&opened.ports);
-    }
-    Some(merged)
 }
 
 #[cfg(test)]

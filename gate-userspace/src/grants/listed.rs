@@ -4,7 +4,7 @@
 //! a socket does not tell the interface.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::{
         PoisonError, RwLock,
@@ -25,10 +25,18 @@ pub(super) struct Listed {
 
 #[derive(Default)]
 struct Nets {
-    /// How often a network is held, by interface.
-    held: HashMap<IpNet, Vec<Option<Box<str>>>>,
+    /// Where a network is held.
+    held: HashMap<IpNet, Held>,
     /// How many networks there are of each prefix length, so that a look-up tries only those.
     lengths: BTreeMap<(bool, u8), usize>,
+}
+
+/// By interface. Most networks are held on none by name, and that needs no list.
+#[derive(Default)]
+struct Held {
+    anywhere: bool,
+    #[expect(clippy::box_collection, reason = "one word in a million of these")]
+    on: Option<Box<BTreeSet<Box<str>>>>,
 }
 
 impl Listed {
@@ -58,21 +66,26 @@ impl Listed {
 
 impl Nets {
     fn hold(&mut self, key: &SourceKey) {
-        let by = self.held.entry(key.net).or_default();
-        if by.is_empty() {
+        let held = self.held.entry(key.net).or_default();
+        if held.is_empty() {
             *self.lengths.entry(length(key.net)).or_default() += 1;
         }
-        if !by.contains(&key.interface) {
-            by.push(key.interface.clone());
+        match &key.interface {
+            None => held.anywhere = true,
+            Some(interface) => _ = held.on.get_or_insert_default().insert(interface.clone()),
         }
     }
 
     fn release(&mut self, key: &SourceKey) {
-        let Some(by) = self.held.get_mut(&key.net) else {
+        let Some(held) = self.held.get_mut(&key.net) else {
             return;
         };
-        by.retain(|interface| *interface != key.interface);
-        if by.is_empty() {
+        match (&key.interface, &mut held.on) {
+            (None, _) => held.anywhere = false,
+            (Some(interface), Some(on)) => _ = on.remove(interface),
+            (Some(_), None) => {}
+        }
+        if held.is_empty() {
             self.held.remove(&key.net);
             if let Some(count) = self.lengths.get_mut(&length(key.net)) {
                 *count -= 1;
@@ -81,6 +94,12 @@ impl Nets {
                 }
             }
         }
+    }
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        !self.anywhere && self.on.as_ref().is_none_or(|on| on.is_empty())
     }
 }
 

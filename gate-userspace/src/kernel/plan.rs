@@ -30,6 +30,13 @@ impl Source {
         self.anywhere.is_none() && self.bound.is_empty() && !self.own
     }
 
+    /// Where it is open, and to what.
+    pub(super) fn openings(&self) -> impl Iterator<Item = (Option<&str>, &Opening)> {
+        let anywhere = self.anywhere.iter().map(|opening| (None, opening));
+        let bound = self.bound.iter();
+        anywhere.chain(bound.map(|(interface, opening)| (Some(interface.as_str()), opening)))
+    }
+
     /// It has bindings, or will when its interface is there.
     pub(super) fn is_bound(&self) -> bool {
         !self.bound.is_empty() || self.home.is_some()

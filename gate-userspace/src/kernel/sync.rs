@@ -3,25 +3,31 @@
 //! Opening: filter bit, bindings, then the entry. Shutting: the entry, bindings, then the bit. A
 //! source that does not fit stays shut and is named; the others go on. Nothing is ever evicted.
 
+mod write;
+mod many;
+mod repair;
 mod groups;
 mod home;
 mod host;
-mod repair;
-mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gate_common::entry::Entry;
 use ipnet::IpNet;
 
 use self::groups::Groups;
+use self::many::Written;
 use super::clock::Clock;
 use super::fault::KernelError;
 use super::filter::Filter;
 use super::home::Home;
 use super::message::{Applied, Batch, Op, Opening, SourceKey, Want};
-use super::plan::{Source, Step, plan};
+use super::plan::Source;
 use super::ports::Classes;
 use super::table::{Tables, WriteError};
+
+/// Sources that a sync brings to the kernel in one go.
+const PART: usize = 16 * 1024;
 
 /// Where the one interface of a source is looked up.
 pub(super) type Finds<'a> = &'a dyn Fn(IpNet) -> Home;
@@ -30,7 +36,7 @@ pub(super) type Finds<'a> = &'a dyn Fn(IpNet) -> Home;
 pub(super) struct Sources {
     all: BTreeMap<IpNet, Source>,
     /// Pinned entries that no `Want` has claimed or dropped yet: counted in the filter, else unknown.
-    strays: BTreeSet<IpNet>,
+    strays: BTreeMap<IpNet, Entry>,
     /// Classes that pinned entries were opened to, whatever ports those were.
     stray_classes: u32,
     /// A `Want` has told the whole truth.
@@ -49,7 +55,7 @@ impl Sources {
     pub(super) fn adopt(tables: &Tables, seed: u64) -> Result<Self, KernelError> {
         let mut sources = Self {
             all: BTreeMap::new(),
-            strays: BTreeSet::new(),
+            strays: BTreeMap::new(),
             stray_classes: 0,
             told: false,
             by_interface: BTreeMap::new(),
@@ -59,13 +65,15 @@ impl Sources {
             groups: Groups::new(),
             clock: Clock::read(),
         };
-        for (net, entry) in tables.entries()? {
+        let mut found = Vec::new();
+        tables.each_entry(|net, entry| {
             sources.count(net, true);
-            sources.strays.insert(net);
             sources.stray_classes |= entry.ports | entry.reach;
             // A number in use may still name somebody else's bindings.
             sources.groups.mark(entry.group());
-        }
+            found.push((net, entry));
+        })?;
+        sources.strays = found.into_iter().collect();
         for (key, entry) in tables.binds()? {
             sources.stray_classes |= entry.ports | entry.reach;
             sources.groups.mark(key.group);
@@ -80,30 +88,13 @@ impl Sources {
         batch: Batch,
         finds: Finds<'_>,
     ) -> Result<Applied, KernelError> {
-        let mut applied = Applied {
-            revision: batch.revision,
-            ..Applied::default()
-        };
-        let mut first_fault = None;
         let (shut, open): (Vec<_>, Vec<_>) = batch
             .ops
             .into_iter()
             .partition(|op| matches!(op, Op::Shut(_)));
-        for op in shut.into_iter().chain(open) {
-            let outcome = match op {
-                Op::Shut(key) => self.set(tables, classes, &key, None, finds),
-                Op::Open(_, opening) if opening.client == 0 => Err(KernelError::ReservedTag),
-                Op::Open(key, opening) => self.set(tables, classes, &key, Some(opening), finds),
-            };
-            match outcome {
-                Ok(one) => {
-                    applied.removed += one.removed;
-                    applied.written += one.written;
-                }
-                Err(fault) => first_fault = first_fault.or(Some(fault)),
-            }
-        }
-        first_fault.map_or(Ok(applied), Err)
+        let shut = self.change(tables, classes, shut, finds);
+        let open = self.change(tables, classes, open, finds);
+        shut.and(open).applied(batch.revision)
     }
 
     pub(super) fn sync(
@@ -113,40 +104,31 @@ impl Sources {
         want: Want,
         finds: Finds<'_>,
     ) -> Result<Applied, KernelError> {
-        let openings: BTreeMap<SourceKey, Opening> = want
-            .openings
-            .into_iter()
-            .map(|(key, opening)| {
-                (
-                    SourceKey {
-                        net: canonical(key.net),
-                        ..key
-                    },
-                    opening,
-                )
-            })
+        let want_all = canonical_keys(want.openings);
+        let gone: Vec<Op> = self
+            .keys()
+            .filter(|key| !want_all.contains_key(key))
+            .map(Op::Shut)
             .collect();
-        let ops = plan(&openings, &self.openings())
-            .into_iter()
-            .map(|step| match step {
-                Step::Remove(key) => Op::Shut(key),
-                Step::Upsert(key, opening) => Op::Open(key, opening),
-            })
-            .collect();
-        // Pinned entries that nobody wants are gone before anything new is open.
-        let strays = self.remove_strays(tables, &openings)?;
+        // Pinned entries that nobody wants, and what is wanted no more, are gone before anything
+        // new is open.
+        let strays = self.remove_strays(tables, &want_all)?;
         let first = !std::mem::replace(&mut self.told, true);
-        let batch = Batch {
-            revision: want.revision,
-            ops,
-        };
-        let outcome = self.apply(tables, classes, batch, finds);
+        let mut outcome = self.change(tables, classes, gone, finds);
+        let mut want_all = want_all.into_iter().peekable();
+        while want_all.peek().is_some() {
+            // A part at a time, so that a million take no room twice.
+            let part = want_all.by_ref().take(PART);
+            let part = part.filter(|(key, opening)| self.opening(key) != Some(opening));
+            let part = part.map(|(key, opening)| Op::Open(key, opening)).collect();
+            outcome = outcome.and(self.change(tables, classes, part, finds));
+        }
         if first {
-            // Bindings of a former daemon go here, too.
-            self.repair(tables, classes)?;
+            // What a former daemon left beside the entries, which were read at the start.
+            self.repair_beside(tables, classes)?;
             self.stray_classes = 0;
         }
-        let mut applied = outcome?;
+        let mut applied = outcome.applied(want.revision)?;
         applied.removed += strays;
         Ok(applied)
     }
@@ -178,68 +160,112 @@ impl Sources {
         fill
     }
 
-    fn openings(&self) -> BTreeMap<SourceKey, Opening> {
-        let mut all = BTreeMap::new();
-        for (net, source) in &self.all {
-            if let Some(opening) = &source.anywhere {
-                all.insert(
-                    SourceKey {
-                        net: *net,
-                        interface: None,
-                    },
-                    opening.clone(),
-                );
-            }
-            for (interface, opening) in &source.bound {
-                let key = SourceKey {
-                    net: *net,
-                    interface: Some(interface.clone()),
-                };
-                all.insert(key, opening.clone());
-            }
-        }
-        all
+    /// Everything that is open.
+    fn keys(&self) -> impl Iterator<Item = SourceKey> {
+        self.all.iter().flat_map(|(net, source)| {
+            source.openings().map(|(interface, _)| SourceKey {
+                net: *net,
+                interface: interface.map(str::to_owned),
+            })
+        })
     }
 
-    fn set(
+    fn opening(&self, key: &SourceKey) -> Option<&Opening> {
+        let source = self.all.get(&key.net)?;
+        match &key.interface {
+            None => source.anywhere.as_ref(),
+            Some(interface) => source.bound.get(interface),
+        }
+    }
+
+    /// Brings the sources to these openings, and the kernel to the sources.
+    fn change(
         &mut self,
         tables: &mut Tables,
         classes: &Classes,
-        key: &SourceKey,
-        opening: Option<Opening>,
+        ops: Vec<Op>,
         finds: Finds<'_>,
-    ) -> Result<Applied, KernelError> {
-        let net = canonical(key.net);
-        if opening.is_none() && !self.all.contains_key(&net) {
-            // Pinned tables may hold what no `Want` has named yet.
-            let removed = tables.erase(net)?;
-            if self.strays.remove(&net) {
-                self.uncount(tables, net)?;
+    ) -> Written {
+        let mut reserved = None;
+        let mut changes = Vec::with_capacity(ops.len());
+        for op in ops {
+            match op {
+                Op::Shut(key) => changes.push(self.note(key, None, finds)),
+                Op::Open(_, opening) if opening.client == 0 => {
+                    reserved = Some(KernelError::ReservedTag);
+                }
+                Op::Open(key, opening) => changes.push(self.note(key, Some(opening), finds)),
             }
-            return Ok(Applied {
-                removed: usize::from(removed),
-                ..Applied::default()
-            });
         }
+        let nets = changes.iter().map(|change| change.net).collect();
+        let mut written = self.write_all(tables, classes, nets);
+        for net in &written.failed {
+            self.take_back(tables, classes, &changes, *net);
+        }
+        if let Some(KernelError::Full { source_key, .. }) = &mut written.first
+            && let Some(change) = changes.iter().find(|change| change.net == source_key.net)
+        {
+            source_key.interface.clone_from(&change.interface);
+        }
+        written.first = written.first.or(reserved);
+        written
+    }
+
+    /// In the sources alone; the kernel follows.
+    fn note(&mut self, key: SourceKey, opening: Option<Opening>, finds: Finds<'_>) -> Change {
+        let net = canonical(key.net);
         let interface = key.interface.as_deref();
         let before = self.put(net, interface, opening.clone());
         if interface.is_none() {
             let home = opening.as_ref().map_or(Home::Elsewhere, |_| finds(net));
             self.settle(net, home);
         }
-        self.write(tables, classes, net).map_err(|fault| {
-            // Fail closed: what did not fit goes, and what was open stays as far as it still may.
-            let both = before.zip(opening);
-            let kept = both.and_then(|(before, wanted)| before.within(&wanted));
+        Change {
+            net,
+            interface: key.interface,
+            before,
+            wanted: opening,
+        }
+    }
+
+    /// Fail closed: what did not fit goes, and what was open stays as far as it still may.
+    fn take_back(
+        &mut self,
+        tables: &mut Tables,
+        classes: &Classes,
+        changes: &[Change],
+        net: IpNet,
+    ) {
+        for change in changes.iter().rev().filter(|change| change.net == net) {
+            let both = change.before.as_ref().zip(change.wanted.as_ref());
+            let kept = both.and_then(|(before, wanted)| before.within(wanted));
             for last in [kept, None] {
-                self.put(net, interface, last);
+                self.put(net, change.interface.as_deref(), last);
                 if self.write(tables, classes, net).is_ok() {
-                    break;
+                    return;
                 }
             }
-            name(fault, net, interface)
-        })
+        }
     }
+}
+
+/// What was asked of one source, and what there was before.
+struct Change {
+    net: IpNet,
+    interface: Option<String>,
+    before: Option<Opening>,
+    wanted: Option<Opening>,
+}
+
+fn canonical_keys(openings: BTreeMap<SourceKey, Opening>) -> BTreeMap<SourceKey, Opening> {
+    if openings.keys().all(|key| canonical(key.net) == key.net) {
+        return openings;
+    }
+    let keys = openings.into_iter().map(|(key, opening)| {
+        let net = canonical(key.net);
+        (SourceKey { net, ..key }, opening)
+    });
+    keys.collect()
 }
 
 /// Host bits cleared, and IPv4-mapped addresses made IPv4: one source has one key.

@@ -5,6 +5,8 @@
 //! Every structure below is the head of the kernel's `union bpf_attr` for its command.
 #![expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
 
+pub(super) mod batch;
+
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

@@ -4,6 +4,7 @@
 //! told apart from every other failure here, because the two kinds of map say it differently
 //! (`E2BIG` from a hash, `ENOSPC` from a trie).
 
+mod many;
 mod outcome;
 mod place;
 
@@ -126,42 +127,12 @@ impl Tables {
         }
     }
 
-    /// Every entry of the four source tables.
-    pub(super) fn entries(&self) -> Result<Vec<(IpNet, Entry)>, KernelError> {
-        let mut all = Vec::new();
-        for pair in &self.exact4 {
-            let (key, entry) = pair.map_err(|cause| fault(name::EXACT4, cause))?;
-            all.push((IpAddr::V4(V4(key).into()).into(), entry));
-        }
-        for pair in &self.exact6 {
-            let (key, entry) = pair.map_err(|cause| fault(name::EXACT6, cause))?;
-            all.push((IpAddr::V6(V6(key).into()).into(), entry));
-        }
-        for pair in &self.cidr4 {
-            let (key, entry) = pair.map_err(|cause| fault(name::CIDR4, cause))?;
-            all.extend(
-                net(IpAddr::V4(V4(key.data()).into()), key.prefix_len()).map(|net| (net, entry)),
-            );
-        }
-        for pair in &self.cidr6 {
-            let (key, entry) = pair.map_err(|cause| fault(name::CIDR6, cause))?;
-            all.extend(
-                net(IpAddr::V6(V6(key.data()).into()), key.prefix_len()).map(|net| (net, entry)),
-            );
-        }
-        Ok(all)
-    }
-
     pub(super) fn write_bind(&mut self, key: BindKey, entry: Entry) -> Result<(), WriteError> {
         insert(&mut self.bind, name::BIND, key, entry)
     }
 
     pub(super) fn erase_bind(&mut self, key: BindKey) -> Result<bool, KernelError> {
         remove(&mut self.bind, name::BIND, &key)
-    }
-
-    pub(super) fn binds(&self) -> Result<Vec<(BindKey, Entry)>, KernelError> {
-        pairs(name::BIND, &self.bind)
     }
 
     pub(super) fn write_link(&mut self, ifindex: u32, link: u32) -> Result<(), WriteError> {
@@ -180,20 +151,6 @@ impl Tables {
         self.filter
             .set(word.index, word.bits, 0)
             .map_err(|cause| fault(name::FILTER, cause))
-    }
-
-    pub(super) fn filter_words(&self) -> Result<Vec<u64>, KernelError> {
-        self.filter
-            .iter()
-            .collect::<Result<_, _>>()
-            .map_err(|cause| fault(name::FILTER, cause))
-    }
-
-    pub(super) fn port_words(&self) -> Result<Vec<u64>, KernelError> {
-        self.ports
-            .iter()
-            .collect::<Result<_, _>>()
-            .map_err(|cause| fault(name::PORTS, cause))
     }
 
     pub(super) fn write_ports(&mut self, index: u32, word: u64) -> Result<(), KernelError> {

@@ -10,7 +10,7 @@ use super::super::clock::Clock;
 use super::super::fault::KernelError;
 use super::super::ports::Classes;
 use super::super::table::Tables;
-use super::{Sources, canonical, name};
+use super::{Sources, canonical};
 
 impl Sources {
     /// The host's own addresses, as sources that nobody else may use.
@@ -38,7 +38,7 @@ impl Sources {
         for net in &changed {
             self.all.entry(*net).or_default().own = nets.contains(net);
         }
-        self.write_all(tables, classes, changed)
+        self.write_all(tables, classes, changed).all()
     }
 
     /// The incarnation of an interface; `None`: it went.
@@ -66,7 +66,7 @@ impl Sources {
                 })?;
             }
         }
-        self.write_all(tables, classes, nets)
+        self.write_all(tables, classes, nets.into_iter().collect()).all()
     }
 
     /// Writes every source anew, for other classes or another clock.
@@ -77,23 +77,7 @@ impl Sources {
     ) -> Result<(), KernelError> {
         self.clock = Clock::read();
         let all: Vec<IpNet> = self.all.keys().copied().collect();
-        self.write_all(tables, classes, all)
-    }
-
-    /// One that does not fit leaves the others to be written; the first is named.
-    pub(super) fn write_all(
-        &mut self,
-        tables: &mut Tables,
-        classes: &Classes,
-        nets: impl IntoIterator<Item = IpNet>,
-    ) -> Result<(), KernelError> {
-        let mut first = Ok(());
-        for net in nets {
-            let written = self.write(tables, classes, net);
-            let written = written.map(drop).map_err(|fault| name(fault, net, None));
-            first = first.and(written);
-        }
-        first
+        self.write_all(tables, classes, all).all()
     }
 
     /// The clocks went apart, so deadlines must be computed again.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use gate_common::entry::BindKey;
+use gate_common::entry::{BindKey, Entry};
 use ipnet::IpNet;
 
 use super::super::fault::KernelError;
@@ -17,6 +17,7 @@ use super::super::ports::Classes;
 use super::super::status::Audit;
 use super::super::table::{Tables, WriteError};
 use super::Sources;
+use super::many::Written;
 
 impl Sources {
     /// Removes what no wanted source accounts for, before anything new is opened.
@@ -25,59 +26,95 @@ impl Sources {
         tables: &mut Tables,
         want: &BTreeMap<SourceKey, Opening>,
     ) -> Result<usize, KernelError> {
-        let nets: BTreeSet<IpNet> = want.keys().map(|key| key.net).collect();
-        let gone: Vec<IpNet> = self.strays.difference(&nets).copied().collect();
-        let mut removed = 0;
-        for net in gone {
-            self.strays.remove(&net);
-            removed += usize::from(tables.erase(net)?);
-            self.uncount(tables, net)?;
+        let is_wanted = |net: &IpNet| {
+            let first = SourceKey {
+                net: *net,
+                interface: None,
+            };
+            want.range(first..).next().is_some_and(|(key, _)| key.net == *net)
+        };
+        let gone: Vec<IpNet> = self
+            .strays
+            .keys()
+            .filter(|net| !is_wanted(net))
+            .copied()
+            .collect();
+        let removed = tables.erase_many(&gone)?;
+        for net in &gone {
+            self.strays.remove(net);
         }
+        self.uncount_many(tables, &gone)?;
         Ok(removed)
     }
 
-    /// Compares every entry with its picture and writes what differs.
+    /// Compares everything with its picture and writes what differs.
     pub(in super::super) fn repair(
         &mut self,
         tables: &mut Tables,
         classes: &Classes,
     ) -> Result<Audit, KernelError> {
-        let mut audit = Audit::default();
         if !self.told {
             // Pinned entries are leases in force until somebody says what is wanted.
-            return Ok(audit);
+            return Ok(Audit::default());
         }
-        let have: BTreeMap<IpNet, _> = tables.entries()?.into_iter().collect();
-        let have_binds: BTreeMap<BindKey, _> = tables.binds()?.into_iter().collect();
-        let mut want = BTreeMap::new();
-        let mut want_binds = BTreeMap::new();
-        for (net, source) in &self.all {
-            let picture = self.picture(classes, *net, source);
-            want.extend(picture.entry.map(|entry| (*net, entry)));
-            want_binds.extend(picture.binds);
-        }
-        let mut missing = Vec::new();
-        for step in plan(&want, &have) {
-            audit.entries += 1;
-            match step {
-                // Not ours, so it never counted in the filter either.
-                Step::Remove(net) => {
-                    tables.erase(net)?;
-                }
-                Step::Upsert(net, _) => missing.push(net),
+        let (entries, written) = self.repair_entries(tables, classes)?;
+        let mut audit = self.repair_beside(tables, classes)?;
+        audit.entries += entries;
+        written.applied(0).map(|_all| audit)
+    }
+
+    /// How many were wrong.
+    fn repair_entries(
+        &mut self,
+        tables: &mut Tables,
+        classes: &Classes,
+    ) -> Result<(usize, Written), KernelError> {
+        let (mut right, mut wrong, mut foreign) = (0, Vec::new(), Vec::new());
+        tables.each_entry(|net, entry| {
+            match self.wanted(classes, net) {
+                Some(wanted) if wanted == entry => right += 1,
+                Some(_) => wrong.push(net),
+                None => foreign.push(net),
             }
+        })?;
+        if right + wrong.len() < self.all.len() {
+            let mut there = BTreeSet::new();
+            tables.each_entry(|net, _| _ = there.insert(net))?;
+            let missing = self.all.keys().filter(|net| !there.contains(net));
+            wrong.extend(missing.filter(|net| self.wanted(classes, **net).is_some()));
         }
-        let mut first = self.write_all(tables, classes, missing);
-        for (index, (have, want)) in
-            (0u32..).zip(tables.filter_words()?.iter().zip(self.filter.words()))
-        {
-            // A bit too many only costs a lookup; a missing one hides an entry.
-            if have & want != *want {
-                audit.entries += 1;
-                tables.write_filter(Word { index, bits: *want })?;
-            }
-        }
-        for step in plan(&want_binds, &have_binds) {
+        // Not ours, so they never counted in the filter either.
+        tables.erase_many(&foreign)?;
+        let count = wrong.len() + foreign.len();
+        Ok((count, self.write_all(tables, classes, wrong)))
+    }
+
+    fn wanted(&self, classes: &Classes, net: IpNet) -> Option<Entry> {
+        let source = self.all.get(&net)?;
+        self.picture(classes, net, source).entry
+    }
+
+    /// What stands beside the entries: the filter before them, and their bindings.
+    pub(super) fn repair_beside(
+        &mut self,
+        tables: &mut Tables,
+        classes: &Classes,
+    ) -> Result<Audit, KernelError> {
+        let mut audit = Audit::default();
+        let words = tables.filter_words()?;
+        let pairs = (0u32..).zip(words.iter().zip(self.filter.words()));
+        // A bit too many only costs a lookup; a missing one hides an entry.
+        let behind = pairs.filter(|(_, (have, want))| *have & *want != **want);
+        let behind: Vec<Word> = behind
+            .map(|(index, (_, want))| Word { index, bits: *want })
+            .collect();
+        audit.entries += behind.len();
+        tables.write_filter_words(&behind)?;
+        let have: BTreeMap<BindKey, _> = tables.binds()?.into_iter().collect();
+        let bound = self.all.iter().filter(|(_, source)| source.is_bound());
+        let want = bound.flat_map(|(net, source)| self.picture(classes, *net, source).binds);
+        let mut first = Ok(());
+        for step in plan(&want.collect(), &have) {
             audit.bindings += 1;
             match step {
                 Step::Remove(key) => {

@@ -73,9 +73,8 @@ impl Sources {
             .map(|link| BindKey { link: *link, group })
             .filter(|key| group != 0 && !picture.binds.contains_key(key))
             .collect();
-        let stray = self.strays.remove(&net);
-        let had = source.entry;
-        let counted = stray || had.is_some();
+        let had = source.entry.or(self.strays.remove(&net));
+        let counted = had.is_some();
         let mut applied = Applied::default();
         let Some(entry) = picture.entry else {
             applied.removed += usize::from(tables.erase(net).map_err(WriteError::Kernel)?);
@@ -118,7 +117,7 @@ impl Sources {
         }
     }
 
-    fn remember(&mut self, net: IpNet, entry: Option<Entry>) {
+    pub(super) fn remember(&mut self, net: IpNet, entry: Option<Entry>) {
         if let Some(source) = self.all.get_mut(&net) {
             source.entry = entry;
             if source.is_empty() {

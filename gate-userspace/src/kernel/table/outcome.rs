@@ -1,5 +1,7 @@
 //! What the kernel answers to a read, a write and a removal, told apart.
 
+use std::io;
+
 use aya::maps::MapError;
 
 use super::super::fault::KernelError;
@@ -26,10 +28,35 @@ pub(super) fn found<V>(
 }
 
 pub(super) fn refused(map: &'static str, cause: MapError) -> WriteError {
-    match errno(&cause) {
-        // Memory that ran out is a full table too: the source stays shut, the rest goes on.
-        Some(libc::E2BIG | libc::ENOSPC | libc::ENOMEM) => WriteError::Full(map),
-        _ => WriteError::Kernel(fault(map, cause)),
+    if is_full(errno(&cause)) {
+        WriteError::Full(map)
+    } else {
+        WriteError::Kernel(fault(map, cause))
+    }
+}
+
+/// As [`refused`], of a call for many.
+pub(super) fn refused_by(map: &'static str, why: io::Error) -> WriteError {
+    if is_full(why.raw_os_error()) {
+        WriteError::Full(map)
+    } else {
+        WriteError::Kernel(broken(map, why))
+    }
+}
+
+/// Memory that ran out is a full table too: the source stays shut, the rest goes on.
+fn is_full(errno: Option<i32>) -> bool {
+    matches!(errno, Some(libc::E2BIG | libc::ENOSPC | libc::ENOMEM))
+}
+
+pub(super) fn was_absent(why: &io::Error) -> bool {
+    why.raw_os_error() == Some(libc::ENOENT)
+}
+
+pub(super) fn broken(map: &'static str, why: io::Error) -> KernelError {
+    KernelError::Map {
+        map,
+        cause: Box::new(MapError::IoError(why)),
     }
 }
 
