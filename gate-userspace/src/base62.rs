@@ -4,19 +4,32 @@
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The `DIGITS` base62 digits of a big-endian number of `BYTES` bytes.
+/// Digits that one division yields, and what it divides by: the largest power below 2^32.
+const GROUP: usize = 5;
+const DIVISOR: u64 = 62u64.pow(5);
+
+/// The `DIGITS` base62 digits of a big-endian number of `BYTES` bytes, which are whole words of 4.
 ///
 /// `DIGITS` must be wide enough: 6 for 4 bytes, 11 for 8, 43 for 32.
 pub fn encode<const BYTES: usize, const DIGITS: usize>(mut number: [u8; BYTES]) -> [u8; DIGITS] {
+    const { assert!(BYTES.is_multiple_of(4)) };
     let mut digits = [b'0'; DIGITS];
-    for digit in digits.iter_mut().rev() {
-        let mut remainder = 0u16;
-        for byte in &mut number {
-            let value = remainder << 8 | u16::from(*byte);
-            *byte = u8::try_from(value / 62).expect("remainder < 62, so the quotient fits a byte");
-            remainder = value % 62;
+    for group in digits.rchunks_mut(GROUP) {
+        let mut remainder = 0;
+        let (words, _none) = number.as_chunks_mut::<4>();
+        for word in words {
+            let value = remainder << 32 | u64::from(u32::from_be_bytes(*word));
+            let quotient = u32::try_from(value / DIVISOR);
+            let quotient = quotient.expect("remainder < divisor, so the quotient fits a word");
+            *word = quotient.to_be_bytes();
+            remainder = value % DIVISOR;
         }
-        *digit = ALPHABET[usize::from(remainder)];
+        for digit in group.iter_mut().rev() {
+            let value = usize::try_from(remainder % 62).expect("less than 62");
+            *digit = ALPHABET[value];
+            remainder /= 62;
+        }
+        debug_assert_eq!(remainder, 0, "DIGITS is too narrow");
     }
     debug_assert!(number.iter().all(|byte| *byte == 0), "DIGITS is too narrow");
     digits

@@ -31,12 +31,15 @@ use crate::{
 use ledger::Ledger;
 use listed::Listed;
 
+/// Only operators put keys in, and digests cannot be chosen: a fast hash does.
+type Table<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
+
 pub struct Grants {
     host: HostName,
-    tokens: papaya::HashMap<Digest, Arc<Grant>>,
+    tokens: Table<Digest, Arc<Grant>>,
     /// For delegation: the one way to a grant without its token.
-    by_id: papaya::HashMap<TokenId, Arc<Grant>>,
-    rollouts: papaya::HashMap<RolloutId, Arc<RolloutGrant>>,
+    by_id: Table<TokenId, Arc<Grant>>,
+    rollouts: Table<RolloutId, Arc<RolloutGrant>>,
     /// Tokens that ended while `audit` may ask: it would take some of them for a stranger's.
     ended: papaya::HashSet<Digest>,
     listed: Listed,
@@ -73,9 +76,9 @@ impl Grants {
     pub fn new(host: HostName, mode: Mode) -> Self {
         Self {
             host,
-            tokens: papaya::HashMap::new(),
-            by_id: papaya::HashMap::new(),
-            rollouts: papaya::HashMap::new(),
+            tokens: Table::default(),
+            by_id: Table::default(),
+            rollouts: Table::default(),
             ended: papaya::HashSet::new(),
             listed: Listed::default(),
             used: Mutex::default(),

@@ -55,7 +55,7 @@ impl Delta {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     held: BTreeMap<SourceKey, Holders>,
-    of: HashMap<Holder, Keys>,
+    of: HashMap<Holder, Keys, foldhash::fast::RandomState>,
 }
 
 /// Almost always one.

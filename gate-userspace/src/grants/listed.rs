@@ -26,7 +26,7 @@ pub(super) struct Listed {
 #[derive(Default)]
 struct Nets {
     /// Where a network is held.
-    held: HashMap<IpNet, Held>,
+    held: HashMap<IpNet, Held, foldhash::fast::RandomState>,
     /// How many networks there are of each prefix length, so that a look-up tries only those.
     lengths: BTreeMap<(bool, u8), usize>,
 }

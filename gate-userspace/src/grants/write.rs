@@ -30,6 +30,9 @@ impl Effects {
     /// would stay open for nobody.
     #[must_use]
     pub fn settled(mut self) -> Self {
+        if self.deltas.len() < 2 {
+            return self;
+        }
         let deltas = self.deltas.into_iter();
         let last: BTreeMap<_, _> = deltas.map(|delta| (delta.key().clone(), delta)).collect();
         self.deltas = last.into_values().collect();

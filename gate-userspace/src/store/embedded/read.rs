@@ -18,11 +18,13 @@ use crate::{
     },
 };
 
+/// By owner's number.
+type Tokens = HashMap<i64, Vec<Credential>, foldhash::fast::RandomState>;
+
 pub(super) fn snapshot(connection: &mut Connection) -> Result<Snapshot, StoreError> {
     let view = connection.transaction()?;
     let (revision, closed, master) = state(&view)?;
-    let mut of_client: HashMap<i64, Vec<Credential>> = HashMap::new();
-    let mut of_rollout: HashMap<i64, Vec<Credential>> = HashMap::new();
+    let (mut of_client, mut of_rollout) = (Tokens::default(), Tokens::default());
     for row in all(&view, sql::TOKENS, &[], token)? {
         let tokens = match row.rollout {
             Some(rollout) => of_rollout.entry(rollout).or_default(),
