@@ -22,6 +22,9 @@ use crate::{Effort, cores, stream};
 use admin::Admin;
 
 const UPSTREAM: u16 = 9000;
+
+/// Events a second of a stream that runs.
+const RATE: u32 = 20;
 const GATE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9001);
 
 /// Rollouts that one call opens or closes.
@@ -45,8 +48,9 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Table>> {
         place: &place,
         folder: folder.path(),
         upstream: UPSTREAM,
+        tls: None,
     };
-    let _upstream = stream::server::start(task)?;
+    let _upstream = stream::server::start(task, RATE)?;
     runtime.block_on(async {
         let work = all(&place, effort.tokens);
         tokio::time::timeout(PATIENCE, work).await?

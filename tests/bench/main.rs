@@ -19,7 +19,7 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use nix::unistd::Uid;
 
 use table::Table;
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let mut words: Vec<String> = env::args().skip(1).collect();
     if words.first().is_some_and(|word| word == "sse") {
-        return stream::server::run(words.get(1).context("which port?")?);
+        return stream::server::run(&words[1..]);
     }
     let is_quick = take(&mut words, "--quick");
     let is_written = take(&mut words, "--write");

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use harness::authority::Files;
 use harness::gatectl::Gatectl;
 use harness::netns::Namespace;
 use harness::scratch::Scratch;
@@ -32,12 +33,14 @@ pub(crate) struct Peer {
     folder: Option<Scratch>,
 }
 
-/// What a server forwards to, and how many processes may do it.
+/// What a server forwards to, and how its callers come.
 #[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub(crate) place: &'a Namespace,
     pub(crate) folder: &'a Path,
     pub(crate) upstream: u16,
+    /// What it shows them; in the clear where there is none.
+    pub(crate) tls: Option<&'a Files>,
 }
 
 impl Peer {
@@ -121,6 +124,7 @@ pub(crate) fn upstream(task: Task<'_>, small: usize, large: usize) -> anyhow::Re
          location = /v1/models/large {{ default_type application/json; alias {folder}/large; }}\n",
         folder = task.folder.display()
     );
+    let task = Task { tls: None, ..task };
     nginx(task, "upstream", task.upstream, "", &body, cores::LOAD)
 }
 
@@ -171,13 +175,24 @@ fn nginx(
     server: &str,
     core: usize,
 ) -> anyhow::Result<Peer> {
-    let path = task.folder.join(format!("{name}.conf"));
+    let path = task.folder.join(format!("{name}-{port}.conf"));
+    let (ssl, files) = match task.tls {
+        None => ("", String::new()),
+        Some(Files { certificate, key }) => (
+            " ssl",
+            format!(
+                "ssl_certificate {};\nssl_certificate_key {};\n",
+                certificate.display(),
+                key.display()
+            ),
+        ),
+    };
     let text = format!(
-        "daemon off;\nworker_processes 1;\npid {folder}/{name}.pid;\nerror_log {folder}/{name}.err;\n\
-         worker_rlimit_nofile 20000;\nevents {{ worker_connections 15000; }}\nhttp {{\naccess_log off;\n\
+        "daemon off;\nworker_processes 1;\npid {folder}/{name}-{port}.pid;\nerror_log {folder}/{name}.err;\n\
+         worker_rlimit_nofile 50000;\nevents {{ worker_connections 40000; }}\nhttp {{\naccess_log off;\n\
          sendfile on; tcp_nodelay on; open_file_cache max=16;\n\
          keepalive_requests 100000000; keepalive_timeout 600s;\n{http}\nserver {{\n\
-         listen 127.0.0.1:{port} backlog=8192;\n{server}}}\n}}\n",
+         listen 127.0.0.1:{port}{ssl} backlog=8192;\n{files}{server}}}\n}}\n",
         folder = task.folder.display()
     );
     fs::write(&path, text)?;
@@ -193,11 +208,21 @@ pub(crate) fn haproxy(task: Task<'_>, tokens: &[String], port: u16) -> anyhow::R
         .map(|token| format!("Bearer {token}"))
         .collect();
     fs::write(&list, lines.join("\n"))?;
-    let path = task.folder.join("haproxy.cfg");
+    let path = task.folder.join(format!("haproxy-{port}.cfg"));
+    let ssl = match task.tls {
+        None => String::new(),
+        Some(Files { certificate, key }) => {
+            // One file with both.
+            let both = task.folder.join("haproxy.pem");
+            let text = [fs::read_to_string(certificate)?, fs::read_to_string(key)?];
+            fs::write(&both, text.concat())?;
+            format!(" ssl crt {}", both.display())
+        }
+    };
     let text = format!(
-        "global\n  nbthread 1\n  maxconn 9000\ndefaults\n  mode http\n  timeout connect 5s\n  \
+        "global\n  nbthread 1\n  maxconn 30000\ndefaults\n  mode http\n  timeout connect 5s\n  \
          timeout client 600s\n  timeout server 600s\n  option http-no-delay\nfrontend f\n  \
-         bind 127.0.0.1:{port} backlog 8192\n  acl known req.hdr(authorization) -f {list}\n  \
+         bind 127.0.0.1:{port}{ssl} backlog 8192\n  acl known req.hdr(authorization) -f {list}\n  \
          http-request deny deny_status 401 if !known\n  \
          http-request set-header authorization \"Bearer {KEY}\"\n  default_backend b\nbackend b\n  \
          http-reuse always\n  server s 127.0.0.1:{upstream}\n",
@@ -214,8 +239,14 @@ pub(crate) fn haproxy(task: Task<'_>, tokens: &[String], port: u16) -> anyhow::R
 pub(crate) fn gate(task: Task<'_>, count: usize, port: u16) -> anyhow::Result<(Peer, Vec<String>)> {
     let folder = Scratch::new()?;
     let config = folder.join("gate.toml");
+    let tls = task
+        .tls
+        .map_or_else(String::new, |Files { certificate, key }| {
+            let (certificate, key) = (certificate.display(), key.display());
+            format!("tls = {{ certificate = \"{certificate}\", key = \"{key}\" }}\n")
+        });
     let text = format!(
-        "[[listen]]\naddress = \"127.0.0.1:{port}\"\n[[upstream]]\nname = \"default\"\n\
+        "[[listen]]\naddress = \"127.0.0.1:{port}\"\n{tls}[[upstream]]\nname = \"default\"\n\
          url = \"http://127.0.0.1:{}\"\nguard = \"off\"\nkey_env = \"BENCH_KEY\"\n\
          [[route]]\nprefix = \"/v1\"\nprofile = \"openai\"\n[kernel]\nrequire = \"off\"\n\
          [limits]\nrequests_per_second = 100000000\nconcurrency = 1000000\n\

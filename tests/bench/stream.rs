@@ -6,6 +6,7 @@ pub(crate) mod server;
 
 use harness::netns::Namespace;
 use harness::scratch::Scratch;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::Effort;
 use crate::cores;
@@ -16,8 +17,12 @@ use client::Streams;
 
 const UPSTREAM: u16 = 9000;
 
-/// Events a second on each stream.
-pub(crate) const RATE: u32 = 20;
+/// How many times the streams of an effort, and events a second on each. Ten thousand that speak as
+/// often as two thousand are more than one core of anybody carries, so they speak less.
+const CROWDS: [(usize, u32); 2] = [(1, 20), (5, 2)];
+
+/// Files that a server has open beside its streams, each of which takes two.
+const OTHERS: u64 = 500;
 
 #[derive(Default)]
 struct Row {
@@ -33,8 +38,28 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Table>> {
         place: &place,
         folder: folder.path(),
         upstream: UPSTREAM,
+        tls: None,
     };
-    let _upstream = server::start(task)?;
+    let mut tables = Vec::new();
+    for (times, rate) in CROWDS {
+        let effort = Effort {
+            streams: (effort.streams * times).min(most()?),
+            ..effort
+        };
+        tables.push(crowd(effort, task, rate)?);
+    }
+    Ok(tables)
+}
+
+/// More than this the system does not let one process have.
+fn most() -> anyhow::Result<usize> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(usize::try_from(hard.saturating_sub(OTHERS) / 2)?)
+}
+
+fn crowd(effort: Effort, task: Task<'_>, rate: u32) -> anyhow::Result<Table> {
+    let _upstream = server::start(task, rate)?;
     let (gate, tokens) = peers::gate(task, effort.streams.min(effort.tokens), 9001)?;
     let nginx = peers::nginx_map(task, &tokens, 9002, Buffering::Off)?;
     let haproxy = peers::haproxy(task, &tokens, 9003)?;
@@ -46,7 +71,7 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Table>> {
             round(effort, task, server, &tokens, row)?;
         }
     }
-    Ok(vec![table(effort, &servers, &rows)])
+    Ok(table(effort, rate, &servers, &rows))
 }
 
 fn round(
@@ -82,7 +107,7 @@ fn number(value: u64) -> anyhow::Result<f64> {
     Ok(f64::from(u32::try_from(value)?))
 }
 
-fn table(effort: Effort, servers: &[&Peer], rows: &[Row]) -> Table {
+fn table(effort: Effort, rate: u32, servers: &[&Peer], rows: &[Row]) -> Table {
     let names = servers
         .iter()
         .map(|server| server.name)
@@ -128,7 +153,7 @@ fn table(effort: Effort, servers: &[&Peer], rows: &[Row]) -> Table {
     Table {
         title: format!("{} event streams", effort.streams),
         how: format!(
-            "{RATE} events a second on each, {} rounds of {:?} in turn, sender and receiver on one core, one worker of \
+            "{rate} events a second on each, {} rounds of {:?} in turn, sender and receiver on one core, one worker of \
              the server on the other; delay from sending to receiving.",
             effort.rounds, effort.measure
         ),
