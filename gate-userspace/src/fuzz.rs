@@ -4,7 +4,8 @@
 //! takes any bytes and panics when they break what it promises.
 
 pub use crate::{
-    proxy::fuzz::{head, path, present, sse, upgrade},
+    kernel::fuzz::{frame, pcap},
+    proxy::fuzz::{framing, head, path, present, sse, upgrade},
     secret::fuzz::{sealed, token},
 };
 
@@ -12,7 +13,10 @@ pub use crate::{
 pub type Target = fn(&[u8]);
 
 /// Every entry, by the name of its target and of the folder of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 10] = [
+    ("frame", frame),
+    ("pcap", pcap),
+    ("framing", framing),
     ("head", head),
     ("path", path),
     ("present", present),

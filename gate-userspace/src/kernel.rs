@@ -38,6 +38,8 @@ mod sync;
 mod sys;
 mod table;
 mod unload;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 
 pub use agent::Agent;
 pub use bypass::{Bypass, bypass};

@@ -5,5 +5,5 @@ mod line;
 mod stream;
 
 pub use credential::present;
-pub use line::{head, path};
+pub use line::{framing, head, path};
 pub use stream::{sse, upgrade};

@@ -101,6 +101,9 @@ impl Framing {
                     };
                     let (line, rest) = bytes.split_at(end + 1);
                     bytes = rest;
+                    if self.line.len() + line.len() > LINE {
+                        return Err(Odd);
+                    }
                     if self.line.is_empty() {
                         self.read(line)?;
                     } else {

@@ -13,6 +13,7 @@ use crate::{
         connection,
         head::{self, Head},
         route::{Matched, Routes},
+        strict,
     },
     settings::{Interfaces, Kernel, KernelNeed, Limits, Mode, ProfileName, Route, Settings},
 };
@@ -33,6 +34,26 @@ pub fn head(data: &[u8]) {
     let served = connection::http1(64 << 10).serve_connection(socket, service);
     // An error is a refusal: there is nothing to promise of it.
     let _refused = runtime.block_on(served);
+}
+
+/// The strict reading beside it: wherever the network cuts, the same is read. The first byte says
+/// into how large pieces.
+pub fn framing(data: &[u8]) {
+    let Some((size, bytes)) = data.split_first() else {
+        return;
+    };
+    let mut whole = strict::Framing::new();
+    let at_once = whole.follow(bytes);
+    let mut cut = strict::Framing::new();
+    let mut pieces = bytes.chunks(usize::from(*size).max(1));
+    let in_pieces = pieces.try_for_each(|piece| cut.follow(piece));
+    assert_eq!(at_once, in_pieces);
+    if at_once.is_ok() {
+        while whole.take_head() {
+            assert!(cut.take_head(), "fewer calls");
+        }
+        assert!(!cut.take_head(), "more calls");
+    }
 }
 
 /// A request's target alone, of which a fuzzer finds more forms than of a whole head.

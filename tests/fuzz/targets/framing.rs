@@ -1,0 +1,4 @@
+//! Feeds `gate_userspace::fuzz::framing`, which says what it asserts.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| gate_userspace::fuzz::framing(data));
