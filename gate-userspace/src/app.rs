@@ -7,6 +7,7 @@ mod bind;
 mod certificates;
 mod check;
 mod closed;
+mod descriptors;
 mod early;
 mod events;
 mod explain;
@@ -129,6 +130,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
         info!("{note}");
     }
     let signals = Signals::listen().map_err(StartError::Thread)?;
+    descriptors::raise(settings.limits.connections);
     let _lock = lock::take(&settings.run_dir)?;
     lock::private_dir(&settings.state_dir, 0o700)?;
     let is_first = !ring::is_pinned(&settings.kernel.pin_dir);
