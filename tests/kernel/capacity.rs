@@ -103,3 +103,48 @@ fn a_million_addresses_and_a_hundred_thousand_networks_load_and_a_full_table_say
     assert_eq!(status.tables[2].entries, 0);
     assert_eq!(reason(&agent, "11.15.66.63".parse().unwrap()), "stranger");
 }
+
+/// What goes in few calls is what one by one would leave, and a start that finds it writes nothing.
+#[test]
+fn many_at_once_are_as_one_by_one_and_are_found_by_the_next_start() {
+    let Some(lab) = lab() else { return };
+    let agent = lab.start();
+    let six = (1..=50).map(|number: u16| SourceKey {
+        net: IpAddr::from([0xfd00, 7, 0, 0, 0, 0, 0, number]).into(),
+        interface: None,
+    });
+    let bound = SourceKey {
+        interface: Some("veth1".to_owned()),
+        ..host(70_000)
+    };
+    let keys: Vec<SourceKey> = (0..9000)
+        .map(host)
+        .chain(six)
+        .chain((0..20).map(network))
+        .chain([bound])
+        .collect();
+    let opens = keys.iter().map(|key| Op::Open(key.clone(), open(7)));
+    let batch = |revision, ops| Batch { revision, ops };
+    let applied = wait(agent.apply(batch(1, opens.collect()))).unwrap();
+    assert_eq!(applied.written, keys.len());
+    assert_eq!(wait(agent.verify()).unwrap().total(), 0);
+    assert_eq!(reason(&agent, "11.0.35.39".parse().unwrap()), "allowed");
+    wait(agent.stop()).unwrap();
+
+    let agent = lab.start();
+    let want = Want {
+        revision: 2,
+        openings: keys.iter().map(|key| (key.clone(), open(7))).collect(),
+    };
+    let applied = wait(agent.sync(want)).unwrap();
+    // The bound one has another number now.
+    assert_eq!((applied.removed, applied.written), (0, 1));
+    assert_eq!(wait(agent.verify()).unwrap().total(), 0);
+
+    let shuts = keys.iter().map(|key| Op::Shut(key.clone()));
+    let applied = wait(agent.apply(batch(3, shuts.collect()))).unwrap();
+    assert_eq!(applied.removed, keys.len());
+    assert_eq!(wait(agent.verify()).unwrap().total(), 0);
+    assert_eq!(reason(&agent, "11.0.35.39".parse().unwrap()), "stranger");
+    assert_eq!(wait(agent.status()).unwrap().tables[0].entries, 2);
+}

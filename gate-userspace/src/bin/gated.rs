@@ -10,10 +10,6 @@ use gate_userspace::{
     telemetry,
 };
 
-/// A call allocates a few dozen times, and a table of a million rollouts many small pieces.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match start(&Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,

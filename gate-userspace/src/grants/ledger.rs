@@ -106,10 +106,7 @@ impl Ledger {
     }
 
     pub(super) fn all(&self) -> BTreeMap<SourceKey, Opened> {
-        let union = self
-            .held
-            .iter()
-            .map(|(key, by)| (key.clone(), by.merged()));
+        let union = self.held.iter().map(|(key, by)| (key.clone(), by.merged()));
         union.collect()
     }
 

@@ -16,7 +16,7 @@ use gate_common::entry::Entry;
 use ipnet::IpNet;
 
 use self::groups::Groups;
-use self::many::Written;
+use self::many::Outcome;
 use super::clock::Clock;
 use super::fault::KernelError;
 use super::filter::Filter;
@@ -185,7 +185,7 @@ impl Sources {
         classes: &Classes,
         ops: Vec<Op>,
         finds: Finds<'_>,
-    ) -> Written {
+    ) -> Outcome {
         let mut reserved = None;
         let mut changes = Vec::with_capacity(ops.len());
         for op in ops {

@@ -66,7 +66,8 @@ impl Sources {
                 })?;
             }
         }
-        self.write_all(tables, classes, nets.into_iter().collect()).all()
+        self.write_all(tables, classes, nets.into_iter().collect())
+            .all()
     }
 
     /// Writes every source anew, for other classes or another clock.

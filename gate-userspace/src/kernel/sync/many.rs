@@ -21,7 +21,7 @@ const MANY: usize = 8;
 
 /// What became of many sources.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct Outcome {
     pub(super) removed: usize,
     pub(super) written: usize,
     /// Shut now, whatever was wanted.
@@ -43,7 +43,7 @@ struct Gathered {
     counted: Vec<IpNet>,
 }
 
-impl Written {
+impl Outcome {
     pub(super) fn and(mut self, later: Self) -> Self {
         self.removed += later.removed;
         self.written += later.written;
@@ -79,26 +79,26 @@ impl Sources {
         tables: &mut Tables,
         classes: &Classes,
         mut nets: Vec<IpNet>,
-    ) -> Written {
+    ) -> Outcome {
         nets.sort_unstable();
         nets.dedup();
         let is_worth_it = nets.len() >= MANY;
-        let (mut written, mut gathered) = (Written::default(), Gathered::default());
+        let (mut outcome, mut gathered) = (Outcome::default(), Gathered::default());
         for net in nets {
             if is_worth_it && self.gather(classes, net, &mut gathered) {
                 continue;
             }
             match self.write(tables, classes, net) {
                 Ok(one) => {
-                    written.removed += one.removed;
-                    written.written += one.written;
+                    outcome.removed += one.removed;
+                    outcome.written += one.written;
                 }
-                Err(why) => written.fail(net, why),
+                Err(why) => outcome.fail(net, why),
             }
         }
-        self.shut_gathered(tables, &gathered, &mut written);
-        self.open_gathered(tables, &gathered, &mut written);
-        written
+        self.shut_gathered(tables, &gathered, &mut outcome);
+        self.open_gathered(tables, &gathered, &mut outcome);
+        outcome
     }
 
     /// `false`: it must go alone.
@@ -132,14 +132,14 @@ impl Sources {
         true
     }
 
-    fn shut_gathered(&mut self, tables: &mut Tables, gathered: &Gathered, written: &mut Written) {
+    fn shut_gathered(&mut self, tables: &mut Tables, gathered: &Gathered, outcome: &mut Outcome) {
         let gone = tables.erase_many(&gathered.shut).and_then(|removed| {
-            written.removed += removed;
+            outcome.removed += removed;
             self.uncount_many(tables, &gathered.counted)
         });
         if let Err(why) = gone {
-            written.failed.extend(&gathered.shut);
-            written.first.get_or_insert(why);
+            outcome.failed.extend(&gathered.shut);
+            outcome.first.get_or_insert(why);
             return;
         }
         for net in &gathered.shut {
@@ -147,7 +147,7 @@ impl Sources {
         }
     }
 
-    fn open_gathered(&mut self, tables: &mut Tables, gathered: &Gathered, written: &mut Written) {
+    fn open_gathered(&mut self, tables: &mut Tables, gathered: &Gathered, outcome: &mut Outcome) {
         let words = gathered.words.iter();
         let words: Vec<Word> = words
             .map(|(index, bits)| Word {
@@ -161,9 +161,9 @@ impl Sources {
                     // A bit too many in the kernel only costs a lookup.
                     self.count(*net, false);
                 }
-                written.failed.push(*net);
+                outcome.failed.push(*net);
             }
-            written.first.get_or_insert(why);
+            outcome.first.get_or_insert(why);
             return;
         }
         let mut refusals = tables.write_many(&gathered.open);
@@ -172,16 +172,16 @@ impl Sources {
         let mut why = refusals.first;
         for (at, ((net, entry), before)) in gathered.open.iter().zip(&gathered.before).enumerate() {
             if refused.next_if_eq(&at).is_none() {
-                written.written += usize::from(*before != Some(*entry));
+                outcome.written += usize::from(*before != Some(*entry));
                 self.remember(*net, Some(*entry));
                 continue;
             }
             // What it had before must not stay beyond what is wanted now.
             let shut = tables.erase(*net).and_then(|_| self.uncount(tables, *net));
             self.remember(*net, None);
-            written.failed.push(*net);
+            outcome.failed.push(*net);
             let fault = why.take().map(|why| name(why, *net, None));
-            written.first = written.first.take().or(fault).or(shut.err());
+            outcome.first = outcome.first.take().or(fault).or(shut.err());
         }
     }
 

@@ -17,7 +17,7 @@ use super::super::ports::Classes;
 use super::super::status::Audit;
 use super::super::table::{Tables, WriteError};
 use super::Sources;
-use super::many::Written;
+use super::many::Outcome;
 
 impl Sources {
     /// Removes what no wanted source accounts for, before anything new is opened.
@@ -31,7 +31,9 @@ impl Sources {
                 net: *net,
                 interface: None,
             };
-            want.range(first..).next().is_some_and(|(key, _)| key.net == *net)
+            want.range(first..)
+                .next()
+                .is_some_and(|(key, _)| key.net == *net)
         };
         let gone: Vec<IpNet> = self
             .strays
@@ -68,14 +70,12 @@ impl Sources {
         &mut self,
         tables: &mut Tables,
         classes: &Classes,
-    ) -> Result<(usize, Written), KernelError> {
+    ) -> Result<(usize, Outcome), KernelError> {
         let (mut right, mut wrong, mut foreign) = (0, Vec::new(), Vec::new());
-        tables.each_entry(|net, entry| {
-            match self.wanted(classes, net) {
-                Some(wanted) if wanted == entry => right += 1,
-                Some(_) => wrong.push(net),
-                None => foreign.push(net),
-            }
+        tables.each_entry(|net, entry| match self.wanted(classes, net) {
+            Some(wanted) if wanted == entry => right += 1,
+            Some(_) => wrong.push(net),
+            None => foreign.push(net),
         })?;
         if right + wrong.len() < self.all.len() {
             let mut there = BTreeSet::new();

@@ -21,8 +21,9 @@ const CHUNK: usize = 4096;
 #[repr(C)]
 #[derive(Default)]
 struct Batch {
-    in_batch: u64,
-    out_batch: u64,
+    /// Where to go on, and where the kernel says that is.
+    from: u64,
+    next: u64,
     keys: u64,
     values: u64,
     /// In: so many at most. Out: so many were done.
@@ -102,8 +103,11 @@ impl<'fd, K: Pod, V: Pod> Reader<'fd, K, V> {
             self.values.reserve(room);
             let mut next = 0u32;
             let mut attr = Batch {
-                in_batch: self.cursor.as_ref().map_or(0, |at| std::ptr::from_ref(at) as u64),
-                out_batch: std::ptr::from_mut(&mut next) as u64,
+                from: self
+                    .cursor
+                    .as_ref()
+                    .map_or(0, |at| std::ptr::from_ref(at) as u64),
+                next: std::ptr::from_mut(&mut next) as u64,
                 keys: self.keys.as_mut_ptr() as u64,
                 values: self.values.as_mut_ptr() as u64,
                 ..of(self.map, room)
@@ -123,7 +127,9 @@ impl<'fd, K: Pod, V: Pod> Reader<'fd, K, V> {
                 },
             }
             self.cursor = Some(next);
-            let count = usize::try_from(attr.count).map_err(io::Error::other)?.min(room);
+            let count = usize::try_from(attr.count)
+                .map_err(io::Error::other)?
+                .min(room);
             // SAFETY: room for that many was reserved, the kernel wrote so many elements of `Pod`
             // types, whose sizes are those of the map.
             unsafe {
@@ -131,7 +137,9 @@ impl<'fd, K: Pod, V: Pod> Reader<'fd, K, V> {
                 self.values.set_len(count);
             }
             if count > 0 {
-                return Ok(Some(self.keys.iter().copied().zip(self.values.iter().copied())));
+                return Ok(Some(
+                    self.keys.iter().copied().zip(self.values.iter().copied()),
+                ));
             }
         }
         Ok(None)

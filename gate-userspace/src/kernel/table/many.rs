@@ -49,12 +49,16 @@ impl Tables {
         for pair in &self.cidr4 {
             let (key, entry) = pair.map_err(|cause| fault(name::CIDR4, cause))?;
             let found = net(IpAddr::V4(V4(key.data()).into()), key.prefix_len());
-            found.into_iter().for_each(|net| show(net, entry));
+            if let Some(net) = found {
+                show(net, entry);
+            }
         }
         for pair in &self.cidr6 {
             let (key, entry) = pair.map_err(|cause| fault(name::CIDR6, cause))?;
             let found = net(IpAddr::V6(V6(key.data()).into()), key.prefix_len());
-            found.into_iter().for_each(|net| show(net, entry));
+            if let Some(net) = found {
+                show(net, entry);
+            }
         }
         Ok(())
     }
@@ -97,7 +101,9 @@ impl Tables {
 
     pub(in super::super) fn binds(&self) -> Result<Vec<(BindKey, Entry)>, KernelError> {
         let mut all = Vec::new();
-        each(name::BIND, fd(&self.bind), |key, entry| all.push((key, entry)))?;
+        each(name::BIND, fd(&self.bind), |key, entry| {
+            all.push((key, entry));
+        })?;
         Ok(all)
     }
 
@@ -185,7 +191,10 @@ fn erase<K: Pod>(map: &'static str, fd: BorrowedFd<'_>, keys: &[K]) -> Result<us
 }
 
 /// An array from its first word to its last.
-fn words(map: &'static str, array: &Array<aya::maps::MapData, u64>) -> Result<Vec<u64>, KernelError> {
+fn words(
+    map: &'static str,
+    array: &Array<aya::maps::MapData, u64>,
+) -> Result<Vec<u64>, KernelError> {
     let mut words = Vec::new();
     each(map, of(array), |_: u32, word| words.push(word))?;
     Ok(words)

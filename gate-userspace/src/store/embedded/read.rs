@@ -25,30 +25,34 @@ pub(super) fn snapshot(connection: &mut Connection) -> Result<Snapshot, StoreErr
     let view = connection.transaction()?;
     let (revision, closed, master) = state(&view)?;
     let (mut of_client, mut of_rollout) = (Tokens::default(), Tokens::default());
-    for row in all(&view, sql::TOKENS, &[], token)? {
+    each(&view, sql::TOKENS, token, |row| {
         let tokens = match row.rollout {
             Some(rollout) => of_rollout.entry(rollout).or_default(),
             None => of_client.entry(row.client).or_default(),
         };
+        // Almost always the only one.
+        tokens.reserve_exact(1);
         tokens.push(row.read()?);
-    }
-    let clients = all(&view, sql::CLIENTS, &[], client)?.into_iter();
-    let clients = clients.map(|row| {
+        Ok(())
+    })?;
+    let (mut clients, mut rollouts) = (Vec::new(), Vec::new());
+    each(&view, sql::CLIENTS, client, |row| {
         let tokens = of_client.remove(&row.id).unwrap_or_default();
-        row.read(tokens)
-    });
-    let rollouts = all(&view, sql::ROLLOUTS, &[], rollout)?.into_iter();
-    let rollouts = rollouts.map(|row| {
+        clients.push(row.read(tokens)?);
+        Ok(())
+    })?;
+    each(&view, sql::ROLLOUTS, rollout, |row| {
         let tokens = of_rollout.remove(&row.serial).unwrap_or_default();
-        row.read(tokens)
-    });
+        rollouts.push(row.read(tokens)?);
+        Ok(())
+    })?;
     Ok(Snapshot {
         revision,
         closed,
         master,
         operators: operators(&view)?,
-        clients: clients.collect::<Result<_, BadRow>>()?,
-        rollouts: rollouts.collect::<Result<_, BadRow>>()?,
+        clients,
+        rollouts,
     })
 }
 
@@ -151,6 +155,20 @@ fn state(view: &Connection) -> Result<(Revision, bool, Option<KeyId>), StoreErro
 fn tokens(view: &Connection, statement: &str, owner: i64) -> Result<Vec<Credential>, StoreError> {
     let rows = all(view, statement, &[owner], token)?.into_iter();
     Ok(rows.map(TokenRow::read).collect::<Result<_, BadRow>>()?)
+}
+
+/// Row by row: a million of them are not held twice.
+fn each<T>(
+    view: &Connection,
+    statement: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    mut take: impl FnMut(T) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = view.prepare_cached(statement)?;
+    for row in statement.query_map([], read)? {
+        take(row?)?;
+    }
+    Ok(())
 }
 
 fn all<T>(
