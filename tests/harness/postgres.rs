@@ -3,7 +3,7 @@
 //! Does not install anything. Postgres refuses root, so it runs as the user `postgres` that its
 //! package makes. `fsync` is off: what is killed is a process, not the machine.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 
+use crate::authority::Files;
 use crate::log::Log;
 use crate::need;
 use crate::netns::Namespace;
@@ -27,6 +28,8 @@ pub struct Postgres {
     place: Namespace,
     programs: PathBuf,
     server: Option<(Child, Log)>,
+    /// Parameters beside those that every server here has.
+    more: Vec<String>,
     // After the server: fields drop in order, and the folder goes last.
     folder: Scratch,
 }
@@ -47,6 +50,7 @@ impl Postgres {
             place: place.clone(),
             programs,
             server: None,
+            more: Vec::new(),
             folder,
         };
         let data = postgres.folder.join("data");
@@ -63,6 +67,30 @@ impl Postgres {
         postgres.restart().await?;
         postgres.query("postgres", "CREATE DATABASE gate")?;
         Ok(Some(postgres))
+    }
+
+    /// Where its Unix socket is, for `PGHOST`.
+    pub fn socket_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts it anew, with TLS by these files.
+    pub async fn speak_tls(&mut self, files: &Files) -> anyhow::Result<()> {
+        self.kill()?;
+        let owner = User::from_name(OWNER)?.context("the user postgres is there")?;
+        for (from, parameter) in [
+            (&files.certificate, "ssl_cert_file"),
+            (&files.key, "ssl_key_file"),
+        ] {
+            let to = self.folder.join(parameter);
+            fs::copy(from, &to).context("hand over a file of TLS")?;
+            // Its own, and nobody else's: it takes no other key.
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+            chown(&to, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))?;
+            self.more.push(format!("{parameter}={}", to.display()));
+        }
+        self.more.push("ssl=on".to_owned());
+        self.restart().await
     }
 
     /// Where `address` of its place is its own.
@@ -99,6 +127,7 @@ impl Postgres {
                 self.folder.path().display()
             ));
             command.args(["-c", "fsync=off", "-c", "max_connections=40"]);
+            command.args(self.more.iter().flat_map(|more| ["-c", more.as_str()]));
             command.stdin(Stdio::null()).stdout(Stdio::null());
             let child = command.stderr(Stdio::piped()).spawn();
             let mut child = child.context("start Postgres")?;
