@@ -24,17 +24,12 @@ fn keep(name: &str, text: &str) {
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     let (there, here) = (committed.lines().chain([""]), text.lines().chain([""]));
-    let differs = there
-        .zip(here)
-        .zip(1..)
-        .find(|((there, here), _)| there != here);
+    let differs = there.zip(here).find(|(there, here)| there != here);
+    let (there, here) = differs.unwrap_or_default();
     assert!(
         committed == text,
-        "{name} is not what the code says, from line {} on; write it anew: cargo xtask docs",
-        differs.map_or(0, |((there, here), line)| {
-            print!("committed: {there}\nin the code: {here}\n");
-            line
-        })
+        "{name} is not what the code says; write it anew: cargo xtask docs\n\
+         committed: {there}\nin the code: {here}"
     );
 }
 
