@@ -26,6 +26,8 @@ mod revoke;
 
 mod restart;
 
+mod reload;
+
 mod drain;
 
 mod remote;

@@ -53,8 +53,10 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
     let (asked, to_ask) = watch::channel(reload.asked());
     let (answer, mut answers) = mpsc::channel(1);
     lookup::watch(tasks, reload.proxy.names_wanted(), to_ask, answer);
+    // Before the gate is ready: until somebody listens, the signal ends the process.
+    let hangup = signal(SignalKind::hangup());
     tasks.spawn("reload", async move {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        let Ok(mut hangup) = hangup else {
             error!("SIGHUP cannot be heard: the configuration is not reloaded by it");
             return;
         };
