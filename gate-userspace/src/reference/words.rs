@@ -1,11 +1,11 @@
-//! The words that other programs read: why packets are dropped, and how calls are refused.
+//! What other programs read: exit statuses, why packets are dropped, and how calls are refused.
 
 use std::fmt::Write as _;
 
 use gate_common::reason::Reason;
 
 use super::{code, keep_part, read};
-use crate::fault::Type;
+use crate::{cli::Exit, fault::Type};
 
 /// A table of every reason, those that drop last.
 fn reasons() -> String {
@@ -21,6 +21,24 @@ fn reasons() -> String {
         writeln!(table, "| {name} | {verdict} | {audited} | {sentence} |").unwrap();
     }
     table
+}
+
+/// As declared, which is by number.
+fn exit_statuses() -> String {
+    let mut table = "| status | meaning |\n|---|---|\n".to_owned();
+    let schema = schemars::schema_for!(Exit).to_value();
+    let variants = schema["oneOf"].as_array().expect("a list of variants");
+    for (status, variant) in variants.iter().enumerate() {
+        let meaning = variant["description"].as_str().expect("a doc comment");
+        writeln!(table, "| {status} | {} |", meaning.trim_end_matches('.')).unwrap();
+    }
+    assert_eq!(variants.len(), Exit::Finding as usize + 1);
+    table
+}
+
+#[test]
+fn exit_statuses_in_the_readme_are_those_of_the_code() {
+    keep_part("README.md", "exit statuses", &exit_statuses());
 }
 
 #[test]
