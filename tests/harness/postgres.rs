@@ -28,8 +28,6 @@ pub struct Postgres {
     place: Namespace,
     programs: PathBuf,
     server: Option<(Child, Log)>,
-    /// Parameters beside those that every server here has.
-    more: Vec<String>,
     // After the server: fields drop in order, and the folder goes last.
     folder: Scratch,
 }
@@ -50,7 +48,6 @@ impl Postgres {
             place: place.clone(),
             programs,
             server: None,
-            more: Vec::new(),
             folder,
         };
         let data = postgres.folder.join("data");
@@ -67,30 +64,6 @@ impl Postgres {
         postgres.restart().await?;
         postgres.query("postgres", "CREATE DATABASE gate")?;
         Ok(Some(postgres))
-    }
-
-    /// Where its Unix socket is, for `PGHOST`.
-    pub fn socket_folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Starts it anew, with TLS by these files.
-    pub async fn speak_tls(&mut self, files: &Files) -> anyhow::Result<()> {
-        self.kill()?;
-        let owner = User::from_name(OWNER)?.context("the user postgres is there")?;
-        for (from, parameter) in [
-            (&files.certificate, "ssl_cert_file"),
-            (&files.key, "ssl_key_file"),
-        ] {
-            let to = self.folder.join(parameter);
-            fs::copy(from, &to).context("hand over a file of TLS")?;
-            // Its own, and nobody else's: it takes no other key.
-            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
-            chown(&to, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))?;
-            self.more.push(format!("{parameter}={}", to.display()));
-        }
-        self.more.push("ssl=on".to_owned());
-        self.restart().await
     }
 
     /// Where `address` of its place is its own.
@@ -127,7 +100,6 @@ impl Postgres {
                 self.folder.path().display()
             ));
             command.args(["-c", "fsync=off", "-c", "max_connections=40"]);
-            command.args(self.more.iter().flat_map(|more| ["-c", more.as_str()]));
             command.stdin(Stdio::null()).stdout(Stdio::null());
             let child = command.stderr(Stdio::piped()).spawn();
             let mut child = child.context("start Postgres")?;
@@ -143,6 +115,37 @@ impl Postgres {
             child.wait().context("wait for Postgres")?;
         }
         anyhow::bail!("Postgres does not start again")
+    }
+
+    /// Where its Unix socket is, for `PGHOST`.
+    pub fn socket_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Has it speak TLS by these files, beside what it spoke.
+    pub fn speak_tls(&self, files: &Files) -> anyhow::Result<()> {
+        let owner = User::from_name(OWNER)?.context("the user postgres is there")?;
+        for (from, setting) in [
+            (&files.certificate, "ssl_cert_file"),
+            (&files.key, "ssl_key_file"),
+        ] {
+            let to = self.folder.join(setting);
+            fs::copy(from, &to).context("hand over a file of TLS")?;
+            // Its own, and nobody else's: it takes no other key.
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+            chown(&to, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))?;
+            let to = to.display();
+            self.query("postgres", &format!("ALTER SYSTEM SET {setting} = '{to}'"))?;
+        }
+        self.query("postgres", "ALTER SYSTEM SET ssl = on")?;
+        self.query("postgres", "SELECT pg_reload_conf()")?;
+        // The server reads it in its own time, and tells new connections.
+        for _ in 0..100 {
+            if self.query("postgres", "SHOW ssl")? == "on" {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("Postgres does not speak TLS")
     }
 
     /// What `psql` prints for one statement, without heads.

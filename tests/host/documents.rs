@@ -23,6 +23,9 @@ const PAGES: [(&str, usize); 6] = [
     ("docs/recipes.md", 60),
 ];
 
+/// Pages whose commands want an engine for containers; tests of their own run what they name.
+const ELSEWHERE: [&str; 1] = ["docs/container.md"];
+
 #[tokio::test]
 async fn commands_of_the_readme_work() {
     follow("README.md").await;
@@ -73,7 +76,9 @@ async fn wrong_flag_ends_a_block_with_its_line() {
 #[test]
 fn every_page_with_commands_is_followed() {
     let has_commands = |path: &String| blocks(&read(path)).iter().any(Block::is_run);
-    let found: BTreeSet<String> = pages().into_iter().filter(has_commands).collect();
+    let is_here = |path: &String| !ELSEWHERE.contains(&path.as_str());
+    let found = pages().into_iter().filter(is_here).filter(has_commands);
+    let found: BTreeSet<String> = found.collect();
     let followed: BTreeSet<String> = PAGES.iter().map(|(path, _)| (*path).to_owned()).collect();
     assert_eq!(
         found, followed,

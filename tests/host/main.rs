@@ -36,6 +36,8 @@ mod bypass;
 
 mod scrub;
 
+mod documents;
+
 mod certificate;
 
 mod watch;
@@ -43,5 +45,3 @@ mod watch;
 mod explain;
 
 mod deployed;
-
-mod documents;

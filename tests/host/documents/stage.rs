@@ -90,9 +90,9 @@ impl Stage {
         };
         let upstreams = [HOST, SECOND].map(provider).into();
         let postgres = if wants_postgres {
-            let mut postgres = Postgres::start(&places[HOST]).await.unwrap()?;
+            let postgres = Postgres::start(&places[HOST]).await.unwrap()?;
             let files = authority.files(&["db.example"]).unwrap();
-            postgres.speak_tls(&files).await.unwrap();
+            postgres.speak_tls(&files).unwrap();
             Some(postgres)
         } else {
             None
