@@ -40,7 +40,7 @@ use view::View;
 use crate::{
     admin::{self, AdminSocket, Api},
     clock::Clock,
-    config::{Config, Flags, Log},
+    config::{Config, Flags, Log, Shown},
     control::{self, Events},
     drain::Tasks,
     grants::Grants,
@@ -172,6 +172,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
     let ring = Arc::new(guard(&settings, mode, plan, is_first)?);
     let parts = Opened {
         flags: flags.clone(),
+        shown: config.shown,
         shared: secrets.shared.map(|token| token.digest),
         settings: Arc::new(settings),
         names,
@@ -199,6 +200,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
 /// What is open before the packet ring stands.
 struct Opened {
     flags: Flags,
+    shown: Shown,
     settings: Arc<Settings>,
     names: Names,
     shared: Option<Digest>,
@@ -279,6 +281,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
     let reload = Reload {
         control: control.clone(),
         flags: opened.flags,
+        shown: opened.shown,
         standing: Arc::clone(settings),
         names: opened.names,
         ring: Arc::clone(&ring),

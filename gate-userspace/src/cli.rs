@@ -62,6 +62,12 @@ pub fn complain(error: &(dyn std::error::Error + 'static), hint: &str) {
     say::complain(error, hint);
 }
 
+/// What can be typed.
+#[cfg(test)]
+pub(crate) fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Runs one command line and says how it ended.
 pub fn run(argv: Vec<OsString>) -> Exit {
     let command = typed(&argv);

@@ -95,4 +95,6 @@ fn read(path: PathBuf) -> Result<RawFile, Refused> {
 }
 
 #[cfg(test)]
+pub(crate) mod describe;
+#[cfg(test)]
 mod tests;

@@ -33,6 +33,8 @@ pub mod config;
 pub mod drain;
 pub mod telemetry;
 pub mod app;
+#[cfg(test)]
+mod reference;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;

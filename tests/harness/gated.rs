@@ -38,6 +38,7 @@ pub struct Launch {
     flags: Vec<String>,
     environment: BTreeMap<String, String>,
     config: Option<String>,
+    is_at_home: bool,
 }
 
 pub struct Gated {
@@ -62,6 +63,7 @@ impl Launch {
             flags: Vec::new(),
             environment: BTreeMap::new(),
             config: None,
+            is_at_home: false,
         }
     }
 
@@ -89,6 +91,12 @@ impl Launch {
     /// The text of a `gate.toml`, given by `--config`.
     pub fn config(mut self, toml: &str) -> Self {
         self.config = Some(toml.to_owned());
+        self
+    }
+
+    /// Keeps its default folders, where the place has mounts of its own for them.
+    pub fn at_home(mut self) -> Self {
+        self.is_at_home = true;
         self
     }
 
@@ -138,8 +146,10 @@ impl Launch {
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap_or_default());
         command.envs(&self.environment);
-        command.arg("--state-dir").arg(folder.join("state"));
-        command.arg("--run-dir").arg(folder.join("run"));
+        if !self.is_at_home {
+            command.arg("--state-dir").arg(folder.join("state"));
+            command.arg("--run-dir").arg(folder.join("run"));
+        }
         if let Some(toml) = &self.config {
             let path = folder.join("gate.toml");
             fs::write(&path, toml).context("write gate.toml")?;

@@ -3,7 +3,7 @@
 //! Does not install anything. Postgres refuses root, so it runs as the user `postgres` that its
 //! package makes. `fsync` is off: what is killed is a process, not the machine.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 
+use crate::authority::Files;
 use crate::log::Log;
 use crate::need;
 use crate::netns::Namespace;
@@ -114,6 +115,37 @@ impl Postgres {
             child.wait().context("wait for Postgres")?;
         }
         anyhow::bail!("Postgres does not start again")
+    }
+
+    /// Where its Unix socket is, for `PGHOST`.
+    pub fn socket_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Has it speak TLS by these files, beside what it spoke.
+    pub fn speak_tls(&self, files: &Files) -> anyhow::Result<()> {
+        let owner = User::from_name(OWNER)?.context("the user postgres is there")?;
+        for (from, setting) in [
+            (&files.certificate, "ssl_cert_file"),
+            (&files.key, "ssl_key_file"),
+        ] {
+            let to = self.folder.join(setting);
+            fs::copy(from, &to).context("hand over a file of TLS")?;
+            // Its own, and nobody else's: it takes no other key.
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600))?;
+            chown(&to, Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))?;
+            let to = to.display();
+            self.query("postgres", &format!("ALTER SYSTEM SET {setting} = '{to}'"))?;
+        }
+        self.query("postgres", "ALTER SYSTEM SET ssl = on")?;
+        self.query("postgres", "SELECT pg_reload_conf()")?;
+        // The server reads it in its own time, and tells new connections.
+        for _ in 0..100 {
+            if self.query("postgres", "SHOW ssl")? == "on" {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("Postgres does not speak TLS")
     }
 
     /// What `psql` prints for one statement, without heads.

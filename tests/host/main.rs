@@ -26,6 +26,8 @@ mod revoke;
 
 mod restart;
 
+mod reload;
+
 mod drain;
 
 mod remote;
@@ -33,6 +35,8 @@ mod remote;
 mod bypass;
 
 mod scrub;
+
+mod documents;
 
 mod certificate;
 

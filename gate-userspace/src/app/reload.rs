@@ -7,7 +7,7 @@
 
 mod moves;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
+use std::{path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -23,14 +23,13 @@ use super::{
     ring::Ring,
 };
 use crate::{
-    config::{self, Flags},
+    config::{self, Flags, Shown},
     control::Control,
     drain::Tasks,
     names::Names,
     proxy::Proxy,
-    settings::{KernelNeed, Listen, Settings},
+    settings::{KernelNeed, Settings},
     telemetry::Chain,
-    tls::Pem,
 };
 use moves::Moves;
 
@@ -41,6 +40,8 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Reload {
     pub(super) control: Control,
     pub(super) flags: Flags,
+    /// What was said at the start.
+    pub(super) shown: Shown,
     pub(super) standing: Arc<Settings>,
     pub(super) names: Names,
     pub(super) ring: Arc<Ring>,
@@ -52,8 +53,10 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
     let (asked, to_ask) = watch::channel(reload.asked());
     let (answer, mut answers) = mpsc::channel(1);
     lookup::watch(tasks, reload.proxy.names_wanted(), to_ask, answer);
+    // Before the gate is ready: until somebody listens, the signal ends the process.
+    let hangup = signal(SignalKind::hangup());
     tasks.spawn("reload", async move {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        let Ok(mut hangup) = hangup else {
             error!("SIGHUP cannot be heard: the configuration is not reloaded by it");
             return;
         };
@@ -87,21 +90,20 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
 
 impl Reload {
     async fn take_up(&mut self) {
-        let mut settings = match config::load(&self.flags) {
-            Ok(config) => config.settings,
+        let (mut settings, shown) = match config::load(&self.flags) {
+            Ok(config) => (config.settings, config.shown),
             Err(refused) => {
                 let hint = refused.hint();
                 error!(error = %Chain(&refused), hint, "reload refused: the old settings stay");
                 return;
             }
         };
-        if addresses(&settings.listen) != addresses(&self.standing.listen) {
-            warn!("other listen addresses or certificate files take a restart: the old ones stay");
+        let restarts = shown.restarts(&self.shown);
+        if !restarts.is_empty() {
+            let settings = restarts.join(" ");
+            warn!(settings, "changed, and takes a restart: what stood stays");
         }
         settings.listen.clone_from(&self.standing.listen);
-        if remote(&settings) != remote(&self.standing) {
-            warn!("another admin listener or certificate file takes a restart: the old one stays");
-        }
         settings
             .admin_remote
             .clone_from(&self.standing.admin_remote);
@@ -187,20 +189,6 @@ fn union(before: &[Protected], wanted: &[Protected]) -> Vec<Protected> {
     let is_new = |new: &&Protected| !before.iter().any(|old| old.port == new.port);
     let new = wanted.iter().filter(is_new);
     before.iter().chain(new).cloned().collect()
-}
-
-fn remote(settings: &Settings) -> Option<(SocketAddr, Option<&Pem>)> {
-    let remote = settings.admin_remote.as_ref()?;
-    let files = remote.tls.as_ref().map(|server| server.files());
-    Some((remote.address, files))
-}
-
-fn addresses(listen: &[Listen]) -> Vec<(String, Option<&Pem>)> {
-    let each = listen.iter().map(|listen| {
-        let files = listen.tls.as_ref().map(|server| server.files());
-        (listen.at.to_string(), files)
-    });
-    each.collect()
 }
 
 fn modified(file: Option<&PathBuf>) -> Option<SystemTime> {

@@ -4,8 +4,9 @@
 
 use std::process::ExitCode;
 
-/// Exit status of `gatectl`; the README table is generated from these doc lines.
+/// Exit status of `gatectl`; `cargo xtask docs` writes the README's table from these lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[repr(u8)]
 pub enum Exit {
     /// Done.

@@ -81,7 +81,7 @@ impl Refused {
             Self::Unreadable { path, .. } => {
                 format!("does it exist, and may this user read it? try `ls -l {}`", path.display())
             }
-            Self::File { .. } => "every key with its default stands in docs/gate.toml".into(),
+            Self::File { .. } => "every key with its default stands in docs/configuration.md".into(),
             Self::Value { key, .. } => format!("correct `{key}`, or leave it out for the default"),
             Self::PublicBind { .. } => {
                 "say `--sources listed` to admit provisioned sources only, or `--sources any` when \

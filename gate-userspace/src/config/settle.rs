@@ -39,11 +39,9 @@ pub(super) fn settle(
     shown.section("[gate]");
     let (mode, audit_public) = mode(flags, environment, &file.gate, &mut shown)?;
     let host = host(&mut shown, file.gate.host.as_deref())?;
-    let secret_file = file
-        .gate
-        .shared_secret_file
-        .as_ref()
-        .filter(|path| !path.is_empty());
+    let given = [(file.gate.shared_secret_file.clone(), File)];
+    let secret_file = shown.pick("shared_secret_file", given, String::new());
+    let secret_file = Some(secret_file).filter(|path| !path.is_empty());
     let secrets = secrets::read(environment, secret_file.map(PathBuf::from).as_ref())?;
     let places = places(flags, environment, file, &mut shown)?;
     let admin_group = shown.pick(

@@ -312,11 +312,34 @@ fn guards_are_read_with_and_without_address() {
     assert_eq!(guards[1].address, Some("fd00::1".parse().unwrap()));
 }
 
-/// The reference file is true: every key it names is accepted, and its values are the defaults.
+/// What `--print-config` prints is a file that says the same.
 #[test]
-fn the_reference_file_is_accepted() {
-    let file = include_str!("../../../docs/gate.toml");
-    settle(&[], &[], file).unwrap();
+fn what_is_shown_is_a_file_that_says_the_same() {
+    let file = "[gate]\nhost = \"a\"\n\
+                [[listen]]\naddress = \"unix:/a \\\" b\"\ndelegation = true\nuids = [0]\n\
+                [[listen]]\naddress = \"127.0.0.1:1\"\nhosts = [\"h\"]\n\
+                [[upstream]]\nurl = \"http://127.0.0.1:9/v1\"\n\
+                [[route]]\nbody_limit = \"1KiB\"\nkeepalive = \"3s\"\n\
+                [[guard]]\nport = 7\naddress = \"::1\"\npolicy = \"listed\"\n\
+                [kernel]\ninterfaces = [\"eth0:tcx\"]\nsyn_budget = { rate = 1, burst = 2 }\n\
+                [limits]\nfailed_auth = { count = 1, per = \"2s\" }\n";
+    let first = settle(&[], &[], file).unwrap().shown;
+    let second = settle(&[], &[], &first.to_string()).unwrap().shown;
+    assert_eq!(first.entries(), second.entries(), "{first}");
+}
+
+/// A reload says what it does not take up, and nothing else.
+#[test]
+fn what_takes_a_restart_is_named() {
+    let shown = |file: &str| settle(&[], &[], file).unwrap().shown;
+    let standing = shown("");
+    assert_eq!(standing.restarts(&standing), [""; 0]);
+    let routes = "[[upstream]]\nurl = \"http://127.0.0.1:9\"\n[[route]]\n[[guard]]\nport = 7\n\
+                  [kernel]\ninterfaces = \"none\"\n";
+    assert_eq!(shown(routes).restarts(&standing), [""; 0]);
+    let others = "[limits]\ndrain = \"1s\"\n[log]\naccess = false\n[[listen]]\norigins = [\"o\"]\n";
+    let named = ["limits.drain", "listen.origins", "log.access"];
+    assert_eq!(shown(others).restarts(&standing), named);
 }
 
 fn settle(flags: &[&str], environment: &[(&str, &str)], file: &str) -> Result<Config, Refused> {

@@ -11,15 +11,26 @@ use crate::settings::{
 type Parsed<T> = Result<T, Refused>;
 
 /// A setting that is one of a few words.
-pub(super) trait Word: Sized + Copy + 'static {
+pub(super) trait Word: Sized + Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
+
+    /// As it is typed.
+    fn word(self) -> &'static str {
+        let mut words = Self::WORDS.iter();
+        words
+            .find(|(_, value)| *value == self)
+            .map_or("", |(word, _)| *word)
+    }
+
+    fn words() -> Vec<&'static str> {
+        Self::WORDS.iter().map(|(word, _)| *word).collect()
+    }
 
     fn read(key: &str, text: &str) -> Parsed<Self> {
         let found = Self::WORDS.iter().find(|(word, _)| *word == text);
-        let words: Vec<&str> = Self::WORDS.iter().map(|(word, _)| *word).collect();
         found
             .map(|(_, value)| *value)
-            .ok_or_else(|| not_one_of(key, text, &words))
+            .ok_or_else(|| not_one_of(key, text, &Self::words()))
     }
 }
 

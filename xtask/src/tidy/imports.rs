@@ -45,6 +45,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const SHELL: &[&str] = &[
     "app",
     "fuzz",
+    "reference",
     "config",
     "metrics",
     "telemetry",

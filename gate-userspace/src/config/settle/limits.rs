@@ -2,11 +2,7 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use super::{
-    Log, LogFormat,
-    Origin::{Default, File},
-    Refused, Shown, raw, value,
-};
+use super::{Log, LogFormat, Origin::File, Refused, Shown, raw, value};
 use crate::settings::{FailedAuth, Limits};
 
 pub(super) fn limits(file: &raw::RawLimits, shown: &mut Shown) -> Result<Limits, Refused> {
@@ -25,22 +21,15 @@ pub(super) fn limits(file: &raw::RawLimits, shown: &mut Shown) -> Result<Limits,
     );
     let head_size = usize::try_from(value::size("limits.head_size", &head_size)?)
         .map_err(|_why| value::refused("limits.head_size", &head_size, "a size such as 64KiB"))?;
-    let failed_auth = match &file.failed_auth {
-        None => FailedAuth {
-            count: 20,
-            per: Duration::from_mins(1),
-        },
-        Some(raw) => FailedAuth {
-            count: raw.count,
-            per: value::duration("limits.failed_auth.per", &raw.per)?,
-        },
+    let usual = raw::RawFailedAuth {
+        count: 20,
+        per: "60s".to_owned(),
     };
-    let origin = if file.failed_auth.is_some() {
-        File
-    } else {
-        Default
+    let raw = shown.pick("failed_auth", [(file.failed_auth.clone(), File)], usual);
+    let failed_auth = FailedAuth {
+        count: raw.count,
+        per: value::duration("limits.failed_auth.per", &raw.per)?,
     };
-    shown.value("failed_auth", failed_auth, origin);
     let per_source = [(file.connections_per_source, File)];
     let rps = [(file.requests_per_second, File)];
     Ok(Limits {

@@ -65,27 +65,13 @@ pub(super) fn listen(
             (None, Reach::Network) => return Err(Refused::PublicBind { address }),
         };
         let said = if said.is_some() { origin } else { Default };
-        shown.value("sources", sources, said);
-        shown.value(
-            "hosts",
-            &raw.hosts,
-            if raw.hosts.is_empty() { Default } else { File },
-        );
-        shown.value(
-            "origins",
-            &raw.origins,
-            if raw.origins.is_empty() {
-                Default
-            } else {
-                File
-            },
-        );
+        shown.value("sources", sources.word(), said);
+        let given = |is_empty: bool| if is_empty { Default } else { File };
+        shown.value("hosts", &raw.hosts, given(raw.hosts.is_empty()));
+        shown.value("origins", &raw.origins, given(raw.origins.is_empty()));
         let delegates = delegates(&at, raw.delegation, &raw.uids)?;
-        shown.value(
-            "uids",
-            &delegates,
-            if raw.uids.is_empty() { Default } else { File },
-        );
+        shown.pick("delegation", [(raw.delegation, File)], false);
+        shown.value("uids", &delegates, given(raw.uids.is_empty()));
         let tls = raw.tls.map(|tls| server(&at, &tls)).transpose()?;
         if let Some(server) = &tls {
             shown.value("tls.certificate", &server.files().certificate, File);

@@ -39,8 +39,10 @@ pub(super) fn guards(
     for (guard, origin) in &guards {
         shown.section("[[guard]]");
         shown.value("port", guard.port, *origin);
-        shown.value("address", guard.address, *origin);
-        shown.value("policy", guard.policy, *origin);
+        let address = guard.address.map(|address| address.to_string());
+        let address = address.unwrap_or_else(|| "any".to_owned());
+        shown.value("address", address, *origin);
+        shown.value("policy", guard.policy.word(), *origin);
     }
     Ok(guards.into_iter().map(|(guard, _)| guard).collect())
 }
@@ -59,36 +61,36 @@ pub(super) fn kernel(
     ];
     let require = shown.pick("require", require, "auto".to_owned());
     let need = KernelNeed::read("kernel.require", &require)?;
-    let split = |text: &String| text.split(',').map(|item| item.trim().to_owned()).collect();
-    let in_file = file.interfaces.as_ref().map(|raw| match raw {
-        raw::RawInterfaces::Word(word) => vec![word.clone()],
-        raw::RawInterfaces::List(items) => items.clone(),
+    let typed = flags.interfaces.as_deref().map(|text| match text {
+        "auto" | "none" => raw::RawInterfaces::Word(text.to_owned()),
+        list => {
+            let items = list.split(',').map(|item| item.trim().to_owned());
+            raw::RawInterfaces::List(items.collect())
+        }
     });
-    let items: Vec<String> = shown.pick(
-        "interfaces",
-        [
-            (flags.interfaces.as_ref().map(split), Flag),
-            (in_file, File),
-        ],
-        vec!["auto".to_owned()],
-    );
+    let given = [(typed, Flag), (file.interfaces.clone(), File)];
+    let usual = raw::RawInterfaces::Word("auto".to_owned());
+    let items = match shown.pick("interfaces", given, usual) {
+        raw::RawInterfaces::Word(word) => vec![word],
+        raw::RawInterfaces::List(items) => items,
+    };
     let interfaces: Interfaces = value::interfaces("kernel.interfaces", &items)?;
     let pin_dir = shown.pick(
         "pin_dir",
         [(file.pin_dir.clone(), File)],
         "/sys/fs/bpf/gate".to_owned(),
     );
-    let syn_budget = file
-        .syn_budget
-        .as_ref()
-        .map(|budget| (budget.rate, budget.burst));
-    let syn_budget = shown.pick("syn_budget", [(syn_budget, File)], (200, 1000));
+    let usual = raw::RawSynBudget {
+        rate: 200,
+        burst: 1000,
+    };
+    let syn_budget = shown.pick("syn_budget", [(file.syn_budget, File)], usual);
     let event_budget = shown.pick("event_budget", [(file.event_budget, File)], 100);
     Ok(Kernel {
         need,
         interfaces,
         pin_dir: pin_dir.into(),
-        syn_budget,
+        syn_budget: (syn_budget.rate, syn_budget.burst),
         event_budget,
     })
 }

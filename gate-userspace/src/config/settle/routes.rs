@@ -38,12 +38,16 @@ pub(super) fn routes(
     let mut prefixes = BTreeSet::new();
     for route in &routes {
         shown.section("[[route]]");
-        shown.value("prefix", &route.prefix, origin);
-        shown.value("profile", route.profile, origin);
-        shown.value("upstream", &route.upstream, origin);
+        let root = Some(route.prefix.as_str()).filter(|prefix| !prefix.is_empty());
+        shown.value("prefix", root.unwrap_or("/"), origin);
+        shown.value("profile", route.profile.word(), origin);
+        shown.value("upstream", route.upstream.as_str(), origin);
         shown.value("strip_prefix", &route.strip_prefix, origin);
-        shown.value("body_limit", route.body_limit, origin);
-        shown.value("keepalive", route.keepalive, origin);
+        let limit = route.body_limit.map(|bytes| format!("{bytes}B"));
+        shown.value("body_limit", limit.unwrap_or_default(), origin);
+        let keepalive = route.keepalive.map(humantime::format_duration);
+        let keepalive = keepalive.map_or("off".to_owned(), |every| every.to_string());
+        shown.value("keepalive", keepalive, origin);
         shown.value("byok", route.byok, origin);
         shown.value("global_key", route.global_key, origin);
         if !prefixes.insert(&route.prefix) {

@@ -79,7 +79,7 @@ fn place(
     let place: StorePlace = url.parse().map_err(|why: crate::store::BadPlace| {
         value::refused("store.url", "(not shown)", &format!("usable: {why}"))
     })?;
-    shown.value("url", &place, origin);
+    shown.value("url", place.to_string(), origin);
     let password_file = match &file.password_credential {
         Some(name) => Some(secrets::credential(
             environment,
@@ -89,7 +89,7 @@ fn place(
         None => file.password_file.as_ref().map(PathBuf::from),
     };
     if let Some(path) = &password_file {
-        shown.value("password_file", path.display(), File);
+        shown.value("password_file", path, File);
     }
     let password = secrets::store_password(environment, password_file.as_deref())?;
     Ok(place.with_password(password))
@@ -103,7 +103,7 @@ fn master_key_file(
 ) -> Result<PathBuf, Refused> {
     if let Some(name) = &file.master_key_credential {
         let path = secrets::credential(environment, "store.master_key_credential", name)?;
-        shown.value("master_key_file", path.display(), File);
+        shown.value("master_key_file", &path, File);
         return Ok(path);
     }
     let usual = state_dir.join("master.key").display().to_string();
