@@ -11,6 +11,7 @@ mod early;
 mod events;
 mod explain;
 mod facts;
+mod numbers;
 mod fault;
 mod lock;
 mod lookup;

@@ -38,6 +38,8 @@ mod certificate;
 
 mod watch;
 
+mod measured;
+
 mod explain;
 
 mod deployed;
