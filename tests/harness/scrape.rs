@@ -187,3 +187,46 @@ fn is_name(name: &str) -> bool {
         && letters
             .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "# HELP a_seconds How long.\n# TYPE a_seconds histogram\n\
+        a_seconds_bucket{of=\"x\\\"},y\",le=\"0.5\"} 1\na_seconds_bucket{of=\"x\\\"},y\",le=\"+Inf\"} 2\n\
+        a_seconds_sum{of=\"x\\\"},y\"} 3.5\na_seconds_count{of=\"x\\\"},y\"} 2\n\
+        # HELP b_total How many.\n# TYPE b_total counter\nb_total 7\n";
+
+    #[test]
+    fn well_formed_text_is_read() {
+        let scrape = Scrape::read(GOOD).unwrap();
+        assert_eq!(scrape.value("b_total", &[]), 7);
+        let labels = [("of", "x\"},y")];
+        assert_eq!(scrape.value("a_seconds_count", &labels), 2);
+        let sum = scrape.seconds("a_seconds_sum", &labels);
+        assert_eq!(sum, Duration::from_millis(3500));
+    }
+
+    #[test]
+    fn text_that_breaks_a_rule_is_not_read() {
+        for (from, to) in [
+            ("\"0.5\"} 1", "\"0.5\"} 3"),
+            ("\"+Inf\"} 2", "\"+Inf\"} 1"),
+            ("\"+Inf\"} 2", "\"0.7\"} 2"),
+            ("a_seconds_sum", "a_seconds_max"),
+            ("# HELP b_total How many.\n", ""),
+            ("b_total counter", "b_total gauge"),
+            ("b_total 7\n", "b_total 7"),
+            ("b_total 7\n", "b_total 7\nb_total 8\n"),
+            ("b_total 7\n", "b_total -7\n"),
+            ("b_total 7\n", "b_total NaN\n"),
+            ("b_total 7\n", "b_total{x=\"1\"y=\"2\"} 7\n"),
+            ("b_total 7\n", "c_total 7\n"),
+            ("b_total 7\n", "b_total 7\n# TYPE b_total counter\n"),
+        ] {
+            let bad = GOOD.replacen(from, to, 1);
+            assert_ne!(bad, GOOD, "{from}");
+            assert!(Scrape::read(&bad).is_err(), "{bad}");
+        }
+    }
+}
