@@ -10,6 +10,7 @@ pub mod wire;
 mod door;
 mod inspect;
 mod listen;
+pub mod exposition;
 mod peer;
 mod refusal;
 mod question;
@@ -34,7 +35,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 pub use door::{Doorway, Doorways};
-pub use inspect::{Inspect, PacketFacts};
+pub use inspect::{Inspect, PacketCounts, PacketFacts, TableFill, Verdict, VerdictCount};
 pub use listen::{AdminSocket, ListenError};
 pub use metrics::scraped;
 pub use remote::{Remote, serve as serve_remote};

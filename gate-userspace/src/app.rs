@@ -12,6 +12,7 @@ mod early;
 mod events;
 mod explain;
 mod facts;
+mod numbers;
 mod fault;
 mod lock;
 mod lookup;

@@ -8,6 +8,7 @@ mod ask;
 mod answer;
 mod refused;
 mod event;
+mod endings;
 mod start;
 mod writer;
 mod unwritten;
@@ -36,9 +37,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use answer::{Added, Done, HostDone, HostState, Lease, Minted, Opening, Rotation};
 pub use ask::{Actor, Adopted, Closing, NewClient, NewRollout, Owner, SourceEdit, WantedToken};
+pub use endings::Origin;
 pub use event::{Event, Events};
 pub use hosts::Host;
 pub use import::{Import, Imported};
+pub use keep::StoreHeard;
 pub use keys::{KeyCheck, Opens};
 pub use refused::Refused;
 pub use renew::Turnover;
@@ -58,6 +61,8 @@ use crate::{
     settings::Mode,
     store::{Store, StoreError},
 };
+use endings::Endings;
+use keep::Heard;
 use writer::Writer;
 
 /// How long a lease may be over before it is ended, at most: the wall clock may jump ahead.
@@ -94,6 +99,8 @@ struct Desk {
     /// The client of the configured secret, and the secret's digest.
     shared: Option<(ClientName, Digest)>,
     events: Events,
+    heard: Heard,
+    endings: Endings,
 }
 
 macro_rules! change {
@@ -115,15 +122,23 @@ impl Control {
         name: ClientName,
         edit: SourceEdit,
     ) -> Result<(Arc<Client>, Done), Refused> {
-        change!(self, writer => writer.edit_sources(actor, &name, edit))
+        let is_ending = !edit.remove.is_empty();
+        let edited = async { change!(self, writer => writer.edit_sources(actor, &name, edit)) };
+        if is_ending {
+            self.timed(edited).await
+        } else {
+            edited.await
+        }
     }
 
     pub async fn revoke(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
-        change!(self, writer => writer.revoke(actor, &name))
+        self.timed(async { change!(self, writer => writer.revoke(actor, &name)) })
+            .await
     }
 
     pub async fn disable(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
-        change!(self, writer => writer.disable(actor, &name))
+        self.timed(async { change!(self, writer => writer.disable(actor, &name)) })
+            .await
     }
 
     pub async fn enable(&self, actor: Actor, name: ClientName) -> Result<Revision, Refused> {
@@ -173,7 +188,8 @@ impl Control {
     }
 
     pub async fn close(&self, actor: Actor, closing: Closing) -> Result<Done, Refused> {
-        change!(self, writer => writer.close(actor, closing))
+        self.timed(async { change!(self, writer => writer.close(actor, closing)) })
+            .await
     }
 
     pub async fn renew(&self, actor: Actor, owner: Owner, ttl: Duration) -> Result<Lease, Refused> {
@@ -196,7 +212,7 @@ impl Control {
     }
 
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
-        self.emergency(move |writer| Box::pin(writer.panic(actor)))
+        self.timed(self.emergency(move |writer| Box::pin(writer.panic(actor))))
             .await
     }
 

@@ -54,5 +54,5 @@ pub use message::{
 };
 pub use pcap::frames as pcap_frames;
 pub use preview::preview;
-pub use status::{Audit, Fill, InterfaceStatus, Spoof, State, Status};
+pub use status::{Audit, Fill, InterfaceStatus, Judged, Spoof, State, Status};
 pub use unload::{Unloaded, unload};

@@ -11,6 +11,7 @@
 pub mod base62;
 pub mod ident;
 pub mod clock;
+pub mod histogram;
 pub mod secret;
 pub mod source;
 pub mod scope;

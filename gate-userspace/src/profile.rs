@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub(crate) trait Profile: Sync {
-    fn name(&self) -> &'static str;
+    fn name(&self) -> ProfileName;
 
     /// Finds the one credential of a call.
     fn present(&self, sight: &Sight<'_>) -> Result<Presented, Denied> {

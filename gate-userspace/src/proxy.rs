@@ -47,6 +47,7 @@ mod end;
 pub mod access;
 pub mod mistakes;
 pub mod counters;
+pub mod timing;
 mod explain;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod fuzz;
@@ -91,7 +92,7 @@ use self::{
     throttle::Throttle,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Stamp},
     fault::{Fault, Stop},
     grants::Grants,
     names::Names,
@@ -173,8 +174,14 @@ async fn serve(
     if let Some(answer) = open::answer(proxy, &head, &call.origin) {
         return Ok(call.answered(answer));
     }
-    proxy.is_serving()?;
+    let mut now = proxy.clock.now();
+    proxy.is_serving_at(now)?;
     let (body, field) = inbound::arrive(body, matched.route, proxy.limits.body_idle).await?;
+    if matched.route.profile.reads_body() {
+        // That took its time.
+        call.arrived();
+        now = proxy.clock.now();
+    }
     let bearer = Bearer {
         caller,
         field: field.as_ref(),
@@ -184,7 +191,7 @@ async fn serve(
         head: &head,
         matched: &matched,
         peer: caller.peer,
-        now: proxy.clock.now(),
+        now,
     };
     let permit = identify::permit(&setup.plan, &ask, &bearer, call)?;
     call.enters(&permit, proxy.per_client.take(&permit, ask.now)?);
@@ -296,9 +303,13 @@ impl Proxy {
     }
 
     fn is_serving(&self) -> Result<(), Fault> {
+        self.is_serving_at(self.clock.now())
+    }
+
+    fn is_serving_at(&self, now: Stamp) -> Result<(), Fault> {
         if self.is_draining.load(Ordering::Acquire) {
             Err(Fault::Draining)
-        } else if self.grants.is_fresh(self.clock.now()) {
+        } else if self.grants.is_fresh(now) {
             Ok(())
         } else {
             Err(Fault::Stale)

@@ -91,6 +91,30 @@ pub enum ProfileName {
     Coder,
 }
 
+impl ProfileName {
+    pub const ALL: [Self; 7] = [
+        Self::Verifiers,
+        Self::VerifiersSession,
+        Self::Openai,
+        Self::Anthropic,
+        Self::Plain,
+        Self::Apollo,
+        Self::Coder,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verifiers => "verifiers",
+            Self::VerifiersSession => "verifiers-session",
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Plain => "plain",
+            Self::Apollo => "apollo",
+            Self::Coder => "coder",
+        }
+    }
+}
+
 /// A port that the packet ring protects although the gate does not serve it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard {

@@ -35,3 +35,5 @@ pub mod upstream;
 pub mod client;
 pub mod raw;
 pub mod sse;
+
+pub mod scrape;

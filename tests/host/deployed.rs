@@ -1,14 +1,12 @@
-//! What is under `deploy/`: the units with what they allow, and the rules over a live scrape.
+//! What is under `deploy/systemd`: the units with what they allow. The rules are in `measured`.
 //!
 //! systemd does not run here: its own tool reads the units, and gated runs with the capabilities
 //! that the unit leaves it.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::client::Call;
 use harness::need;
 use harness::probe::{Syn, syn};
 use harness::scratch::Scratch;
@@ -89,50 +87,6 @@ async fn early_guard_shuts_and_the_daemon_takes_it_up() {
     drop(gated);
 }
 
-#[tokio::test]
-async fn scraped_numbers_are_those_that_the_rules_name() {
-    let Some(net) = net(1) else { return };
-    let gated = net
-        .launch()
-        .config("[metrics]\nlisten = \"127.0.0.1:9464\"");
-    let gated = gated.start().await.unwrap();
-    assert_eq!(net.callers[0].knock().await, Syn::Silent);
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9464));
-    let get = async |path: &str| Call::get(path).complete(&net.host, address).await.unwrap();
-    let scrape = get("/metrics").await;
-    assert_eq!(scrape.status, 200);
-    let scrape = scrape.text();
-    let live: BTreeSet<&str> = scrape
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split(['{', ' ']).next())
-        .collect();
-    let dashboard = read("deploy/observability/dashboard.json");
-    assert!(serde_json::from_str::<serde_json::Value>(&dashboard).is_ok());
-    for file in [
-        "deploy/observability/alerts.yml",
-        "deploy/observability/dashboard.json",
-        "docs/metrics.md",
-    ] {
-        let text = read(file);
-        let named: BTreeSet<&str> = names(&text).collect();
-        assert!(!named.is_empty(), "{file}");
-        let unknown: Vec<_> = named.difference(&live).collect();
-        assert!(unknown.is_empty(), "{file} names {unknown:?}:\n{scrape}");
-    }
-    let documented = read("docs/metrics.md");
-    let documented: BTreeSet<&str> = names(&documented).collect();
-    assert_eq!(documented, live, "docs/metrics.md tells of every number");
-    let covered = "gate_packet_interface_covered{interface=\"to-1\",hook=\"tcx\"";
-    assert!(scrape.contains(covered), "{scrape}");
-    assert_eq!(get("/healthz").await.status, 200);
-    assert_eq!(get("/readyz").await.status, 200);
-    for path in ["/v1/status", "/v1/clients", "/v1/panic"] {
-        assert_eq!(get(path).await.status, 404, "{path}");
-    }
-    drop(gated);
-}
-
 /// The capabilities that a unit leaves, as `setpriv` takes them.
 fn bounds(unit: &str) -> String {
     let text = deployed(&format!("systemd/{unit}"));
@@ -141,11 +95,6 @@ fn bounds(unit: &str) -> String {
     let names = set.unwrap().split(' ');
     let kept = names.map(|name| format!(",+{}", name.trim_start_matches("CAP_").to_lowercase()));
     format!("-all{}", kept.collect::<String>())
-}
-
-fn names(text: &str) -> impl Iterator<Item = &str> {
-    let words = text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'));
-    words.filter(|word| word.starts_with("gate_"))
 }
 
 fn analyze(words: &[&str], units: &[PathBuf]) -> String {

@@ -42,6 +42,8 @@ mod certificate;
 
 mod watch;
 
+mod measured;
+
 mod explain;
 
 mod deployed;

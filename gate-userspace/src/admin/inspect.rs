@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
+use super::exposition::Exposition;
 use super::wire::{
     ConnectionRing, Explain, InterfaceSet, InterfaceView, PacketRing, RequestRing, RingVerdict,
 };
@@ -21,6 +22,46 @@ pub struct PacketFacts {
     /// Sources that it bound to an interface by itself.
     pub homes: BTreeMap<IpNet, String>,
     pub warnings: Vec<String>,
+    /// None while it does not answer.
+    pub counted: Option<PacketCounts>,
+}
+
+/// What the packet ring counted.
+#[derive(Clone, Debug, Default)]
+pub struct PacketCounts {
+    pub verdicts: Vec<VerdictCount>,
+    /// Packets from an address that is bound elsewhere, by the interface they came in by; by none for
+    /// interfaces that are gone.
+    pub wrong_interface: BTreeMap<String, u64>,
+    pub tables: Vec<TableFill>,
+    pub repairs: u64,
+    /// Sampled refusals that found nobody to take them.
+    pub events_lost: u64,
+}
+
+/// How often one program judged so.
+#[derive(Clone, Debug)]
+pub struct VerdictCount {
+    /// `xdp`, `tc` or `sk_lookup`.
+    pub hook: String,
+    pub reason: &'static str,
+    pub verdict: Verdict,
+    pub packets: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passed,
+    Dropped,
+    /// Passed in `audit` alone.
+    WouldDrop,
+}
+
+#[derive(Clone, Debug)]
+pub struct TableFill {
+    pub name: String,
+    pub entries: usize,
+    pub room: usize,
 }
 
 /// An `Err` holds a lowercase fragment for people.
@@ -55,6 +96,6 @@ pub trait Inspect: Send + Sync {
         Err("the master key does not come from a file that the gate writes".to_owned())
     }
 
-    /// More lines for `/metrics`, in the text format.
-    fn metrics(&self) -> String;
+    /// The numbers of the connection and the request ring.
+    fn metrics(&self, out: &mut Exposition);
 }

@@ -3,7 +3,7 @@
 //! Names and labels are API, listed in docs/metrics.md. A label is an interface of this host or a
 //! word of our own, never a client, a rollout or an address: what callers send makes no new series.
 
-use std::fmt::Write as _;
+mod packet;
 
 use axum::{
     Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
@@ -11,10 +11,8 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Api, status,
-    wire::{PacketRing, RingState},
-};
+use super::{Api, exposition::Exposition, status, wire::RingState};
+use crate::{clock::Stamp, control::Origin};
 
 /// Answers whoever scrapes until it is told to stop. Open to everybody who reaches it, so there is
 /// nothing to change here and nothing secret to read.
@@ -42,106 +40,77 @@ pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
 impl Api {
     /// Also for a listener of its own.
     pub async fn metrics(&self) -> String {
+        let now = self.control.clock().now();
         let packet = self.inspect.packet_ring().await;
+        let mut out = Exposition::default();
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        out.gauge("gate_build_info", "The version that runs.")
+            .sample(&build, 1);
+        self.put_rings(&mut out, packet.ring.state, now);
+        self.put_table(&mut out);
+        self.put_store(&mut out, now);
+        self.put_endings(&mut out);
+        packet::put(&mut out, &packet);
+        self.inspect.metrics(&mut out);
+        out.into_text()
+    }
+
+    fn put_rings(&self, out: &mut Exposition, packet: RingState, now: Stamp) {
+        let (connection, request) = (self.inspect.connection_ring(), self.inspect.request_ring());
+        let is_open = self.inspect.ready().is_ok();
+        let is_fresh = self.control.grants().is_fresh(now);
+        let up = |state: RingState| state == RingState::Up;
+        let rings = [
+            ("packet", up(packet)),
+            ("connection", up(connection.state) && is_open),
+            ("request", up(request.state) && is_open && is_fresh),
+        ];
+        let help = "1 when the ring stands everywhere and does its work.";
+        let mut family = out.gauge("gate_ring_up", help);
+        for (ring, is_up) in rings {
+            family.sample(&[("ring", ring)], u8::from(is_up));
+        }
+        out.gauge("gate_connections", "Connections that are open.")
+            .sample(&[], connection.connections);
+        out.gauge("gate_live_streams", "Calls that are running.")
+            .sample(&[], self.inspect.live_streams());
+    }
+
+    fn put_table(&self, out: &mut Exposition) {
         let grants = self.control.grants();
         let (clients, rollouts) = grants.counts();
-        let interfaces = packet.ring.interfaces.iter();
-        let uncovered = interfaces.filter(|interface| !interface.covered).count();
-        let mut text = String::new();
-        let gauges = [
-            ("gate_revision", "Last change applied.", grants.revision().0),
-            ("gate_clients", "Live clients.", clients as u64),
-            ("gate_rollouts", "Live rollouts.", rollouts as u64),
-            (
-                "gate_live_streams",
-                "Calls that are running.",
-                self.inspect.live_streams() as u64,
-            ),
-            (
-                "gate_packet_entries",
-                "Sources in the packet ring.",
-                packet.ring.entries as u64,
-            ),
-            (
-                "gate_packet_capacity",
-                "Sources that fit in the packet ring.",
-                packet.ring.capacity as u64,
-            ),
-            (
-                "gate_uncovered_interfaces",
-                "Interfaces beside `lo` on which no hook stands.",
-                uncovered as u64,
-            ),
-            (
-                "gate_packet_drift",
-                "Differences found at the last look.",
-                packet.drift,
-            ),
-            (
-                "gate_store_fresh",
-                "1 while the store was heard of lately enough.",
-                u64::from(grants.is_fresh(self.control.clock().now())),
-            ),
-            (
-                "gate_packet_up",
-                "1 when the packet ring stands everywhere.",
-                u64::from(packet.ring.state == RingState::Up),
-            ),
-        ];
-        for (name, help, value) in gauges {
-            put(
-                &mut text,
-                format_args!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"),
+        out.gauge("gate_revision", "Last change applied.")
+            .sample(&[], grants.revision().0);
+        out.gauge("gate_clients", "Live clients.")
+            .sample(&[], clients);
+        out.gauge("gate_rollouts", "Live rollouts.")
+            .sample(&[], rollouts);
+    }
+
+    fn put_store(&self, out: &mut Exposition, now: Stamp) {
+        let is_fresh = self.control.grants().is_fresh(now);
+        out.gauge(
+            "gate_store_fresh",
+            "1 while the store was heard of lately enough.",
+        )
+        .sample(&[], u8::from(is_fresh));
+        let heard = self.control.store_heard();
+        let help = "Since this host and its store last heard of each other; 0 for a file.";
+        out.gauge("gate_store_age_seconds", help)
+            .sample(&[], heard.age.as_secs_f64());
+        let help = "The age at which this host serves nobody; 0 = at none.";
+        out.gauge("gate_store_staleness_seconds", help)
+            .sample(&[], heard.bound.unwrap_or_default().as_secs_f64());
+    }
+
+    fn put_endings(&self, out: &mut Exposition) {
+        let help = "From a revocation or closing that came to its answer.";
+        let mut family = out.histogram("gate_revoke_seconds", help);
+        for origin in Origin::ALL {
+            family.tally(
+                &[("origin", origin.as_str())],
+                &self.control.endings(origin),
             );
         }
-        let name = "gate_packet_drops_total";
-        put(
-            &mut text,
-            format_args!("# HELP {name} Dropped packets by reason.\n# TYPE {name} counter\n"),
-        );
-        for (reason, count) in &packet.drops {
-            put(
-                &mut text,
-                format_args!("{name}{{reason=\"{reason}\"}} {count}\n"),
-            );
-        }
-        put_interfaces(&mut text, &packet.ring);
-        let name = "gate_build_info";
-        let version = env!("CARGO_PKG_VERSION");
-        put(
-            &mut text,
-            format_args!(
-                "# HELP {name} The version that runs.\n# TYPE {name} gauge\n{name}{{version=\"{version}\"}} 1\n"
-            ),
-        );
-        text.push_str(&self.inspect.metrics());
-        text
     }
-}
-
-fn put_interfaces(text: &mut String, ring: &PacketRing) {
-    let name = "gate_packet_interface_covered";
-    put(
-        text,
-        format_args!("# HELP {name} 1 when a program guards it.\n# TYPE {name} gauge\n"),
-    );
-    for one in &ring.interfaces {
-        let interface = escaped(&one.name);
-        let (hook, mode, is_covered) = (&one.hook, &one.mode, u8::from(one.covered));
-        put(
-            text,
-            format_args!(
-                "{name}{{interface=\"{interface}\",hook=\"{hook}\",mode=\"{mode}\"}} {is_covered}\n"
-            ),
-        );
-    }
-}
-
-/// The kernel takes quotes and backslashes in the name of an interface.
-fn escaped(name: &str) -> String {
-    name.replace('\\', "\\\\").replace('"', "\\\"")
-}
-
-fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
-    text.write_fmt(line).expect("a string takes any text");
 }

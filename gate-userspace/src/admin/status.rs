@@ -12,12 +12,12 @@ use super::{
     show,
     wire::{
         Audit, AuditEntry, AuditQuery, Explain, Explained, HostView, Hosts, KeyState, KeyView,
-        Rings, Status, Verified,
+        Rings, Spread, Status, Verified,
     },
 };
 use crate::{
     clock::Stamp,
-    control::{Filter, HostState, Opens},
+    control::{Filter, HostState, Opens, Origin},
     grants::Grants,
     ident::Revision,
     secret::UnsealError,
@@ -55,6 +55,7 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
         live_streams: api.inspect.live_streams(),
         drift: packet.drift,
         drops: packet.drops,
+        revoke: Spread::of(&api.control.endings(Origin::Here)),
         warnings,
     })
 }

@@ -251,7 +251,7 @@ async fn status_says_how_the_rings_stand() {
     assert_eq!(place.text("/readyz").await, (200, "ready\n".to_owned()));
     let (_, metrics) = place.text("/metrics").await;
     assert!(
-        metrics.contains("gate_packet_drops_total{reason=\"stranger\"} 7"),
+        metrics.contains("gate_packet_drops_total{reason=\"stranger\",hook=\"tc\"} 7"),
         "{metrics}"
     );
 }
@@ -420,6 +420,15 @@ impl Inspect for FakeInspect {
                 drops: BTreeMap::from([("stranger".to_owned(), 7)]),
                 homes: BTreeMap::new(),
                 warnings: Vec::new(),
+                counted: Some(PacketCounts {
+                    verdicts: vec![VerdictCount {
+                        hook: "tc".to_owned(),
+                        reason: "stranger",
+                        verdict: Verdict::Dropped,
+                        packets: 7,
+                    }],
+                    ..PacketCounts::default()
+                }),
             }
         })
     }
@@ -438,6 +447,7 @@ impl Inspect for FakeInspect {
             state: RingState::Up,
             reason: String::new(),
             upstreams: Vec::new(),
+            overhead: None,
         }
     }
 
@@ -477,7 +487,5 @@ impl Inspect for FakeInspect {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn metrics(&self) -> String {
-        String::new()
-    }
+    fn metrics(&self, _out: &mut exposition::Exposition) {}
 }

@@ -39,8 +39,8 @@ pub use rollout::{
 pub use secret::Secret;
 pub use status::{
     ConnectionRing, DeniedView, GuardView, InterfaceSet, InterfaceView, KeyState, KeyView,
-    ModeChanged, ModeView, PacketRing, PresentedView, RequestRing, RingState, Rings, Status,
-    Unloaded, UpstreamView, Verified,
+    ModeChanged, ModeView, PacketRing, PresentedView, RequestRing, RingState, Rings, Spread,
+    Status, Unloaded, UpstreamView, Verified,
 };
 
 /// What every refusal looks like.

@@ -1,10 +1,11 @@
 //! The packet ring and the counters in the words of the admin API. Only translates.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use gate_common::reason::Reason;
 
 use super::{
+    numbers,
     protect::{Policy, Protected, is_own},
     ring::Ring,
 };
@@ -16,12 +17,8 @@ use crate::{
             UpstreamView,
         },
     },
-    fault::Type,
     kernel::{self, Denied, InterfaceStatus, KernelError, State, Status},
-    proxy::{
-        Leads, Mistake, Presents,
-        counters::{Count, Counters},
-    },
+    proxy::{Leads, Mistake, Presents, counters::Count},
     telemetry::Chain,
 };
 
@@ -32,6 +29,7 @@ pub(super) fn facts(status: Status, protected: &[Protected]) -> PacketFacts {
         State::Guarding | State::Degraded => RingState::Degraded,
     };
     PacketFacts {
+        counted: Some(numbers::counted(&status)),
         ring: PacketRing {
             state,
             interfaces: status.interfaces.iter().map(interface).collect(),
@@ -100,6 +98,7 @@ pub(super) fn absent(ring: &Ring) -> PacketFacts {
         drift: 0,
         drops: BTreeMap::new(),
         homes: BTreeMap::new(),
+        counted: None,
         warnings,
     }
 }
@@ -118,6 +117,7 @@ pub(super) fn broken(error: &KernelError, protected: &[Protected]) -> PacketFact
         drift: 0,
         drops: BTreeMap::new(),
         homes: BTreeMap::new(),
+        counted: None,
         warnings: vec!["the kernel agent does not answer; what it pinned still stands".to_owned()],
     }
 }
@@ -174,33 +174,6 @@ pub(super) fn mistake(seen: &Mistake) -> String {
         format!("{} times", seen.count)
     };
     format!("{what} {times} from {}", seen.source)
-}
-
-/// Prometheus text format.
-pub(super) fn metrics(counters: &Counters) -> String {
-    let mut text =
-        String::from("# TYPE gate_refusals_total counter\n# TYPE gate_proxy_total counter\n");
-    let mut line = |name: &str, label: &str, value: &str, count: u64| {
-        let written = writeln!(text, "{name}{{{label}=\"{value}\"}} {count}");
-        written.expect("a string takes every write");
-    };
-    for kind in Type::ALL {
-        line(
-            "gate_refusals_total",
-            "type",
-            kind.as_str(),
-            counters.answered(kind),
-        );
-    }
-    for what in Count::ALL {
-        line(
-            "gate_proxy_total",
-            "what",
-            what.as_str(),
-            counters.count(what),
-        );
-    }
-    text
 }
 
 /// Where calls go, and what keeps others from going there past the gate.

@@ -5,21 +5,22 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     bind, explain,
-    facts::{absent, broken, bypasses, facts, interface, metrics, mistake, told, upstream},
-    master,
+    facts::{absent, broken, bypasses, facts, interface, mistake, told, upstream},
+    master, numbers,
     ring::Ring,
 };
 use crate::{
     admin::{
         Doorway, Doorways, Inspect, PacketFacts,
+        exposition::Exposition,
         wire::{
             ConnectionRing, Explain, InterfaceSet, InterfaceView, RequestRing, RingState,
-            RingVerdict,
+            RingVerdict, Spread,
         },
     },
     control::Work,
     kernel::{self, Agent},
-    proxy::{Proxy, listen::Bound},
+    proxy::{Proxy, listen::Bound, timing::Timing},
     secret::{KeyId, Keyring},
     settings::{ListenSources, Mode, Settings},
     telemetry::Chain,
@@ -76,6 +77,7 @@ impl Inspect for View {
             state,
             reason: reason.to_owned(),
             upstreams: upstreams.into_iter().map(view).collect(),
+            overhead: Spread::of(&self.proxy.counters().timing(Timing::Overhead)),
         }
     }
 
@@ -170,8 +172,8 @@ impl Inspect for View {
         })
     }
 
-    fn metrics(&self) -> String {
-        metrics(self.proxy.counters())
+    fn metrics(&self, out: &mut Exposition) {
+        numbers::put(out, self.proxy.counters());
     }
 }
 

@@ -4,12 +4,13 @@
 //! putting the same state twice changes nothing. A host that cannot tell the others that it lives
 //! must not go on for ever: its freshness counts from the last time it could.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
     Event, StartError, Why,
     answer::Done,
     client::unique,
+    endings::Origin,
     writer::{SHARED_TOKEN, Writer},
 };
 use crate::{
@@ -113,14 +114,17 @@ impl Writer {
         let host = self.desk.grants.host().clone();
         self.desk.store.tell(&host, revision, &keys).await?;
         self.told = Some((revision, keys, now));
+        self.desk.heard.note(now);
         let until = staleness.map_or(Stamp(i64::MAX), |staleness| now.after(staleness));
         self.desk.grants.set_fresh_until(until);
         Ok(())
     }
 
     async fn apply(&mut self, news: News) {
-        let revision = news.revision;
+        let (revision, since) = (news.revision, Instant::now());
+        let before = self.desk.grants.mode();
         self.apply_mode(news.closed).await;
+        let is_closing = before != Mode::Closed && self.desk.grants.mode() == Mode::Closed;
         self.choose_master(news.master);
         self.put_operators(news.operators);
         let ended = news.rollouts.iter().filter(|(_, now)| now.is_none());
@@ -143,6 +147,9 @@ impl Writer {
             self.shut_down(revision, effects.settled(), Why::Revoked)
                 .await,
         );
+        if is_closing || done.tokens > 0 {
+            self.desk.endings.note(Origin::Fleet, since);
+        }
         self.alarm(&done);
     }
 
@@ -215,6 +222,7 @@ impl Writer {
 
 impl Done {
     fn add(&mut self, more: Self) {
+        self.tokens += more.tokens;
         self.warnings.extend(more.warnings);
     }
 }

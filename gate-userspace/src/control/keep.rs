@@ -1,6 +1,13 @@
 //! What is asked of the store and the key ring themselves, without changing who may come in.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -11,7 +18,43 @@ use crate::{
     store::{Change, Note, StoreError, Write},
 };
 
+/// How far this host is from its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreHeard {
+    /// Since the two last heard of each other, or since the start; nothing for a file of this host.
+    pub age: Duration,
+    /// The age at which this host serves nobody.
+    pub bound: Option<Duration>,
+}
+
+/// When that was.
+#[derive(Debug)]
+pub(super) struct Heard(AtomicI64);
+
+impl Heard {
+    pub(super) fn at(now: Stamp) -> Self {
+        Self(AtomicI64::new(now.0))
+    }
+
+    pub(super) fn note(&self, now: Stamp) {
+        self.0.store(now.0, Ordering::Release);
+    }
+}
+
 impl Control {
+    pub fn store_heard(&self) -> StoreHeard {
+        let (store, now) = (&self.desk.store, self.desk.clock.now());
+        let heard = Stamp(self.desk.heard.0.load(Ordering::Acquire));
+        StoreHeard {
+            age: if store.is_shared() {
+                now.until(heard)
+            } else {
+                Duration::ZERO
+            },
+            bound: store.bounds().staleness,
+        }
+    }
+
     /// The whole store as one file, which is gone when it is closed.
     pub async fn backup(&self) -> Result<std::fs::File, Refused> {
         let file = self.desk.store.backup().await?;

@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 
 use super::{
     Actor, Control, Desk, Events, PacketRing, RingError, Streams, Worker,
+    endings::Endings,
     expire::{alive, is_over},
+    keep::Heard,
     lease::Leases,
     unwritten::Unwritten,
     writer::{SHARED_TOKEN, Writer, end_client, note_client},
@@ -70,6 +72,7 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         let name = "shared".parse().expect("six letters are a client name");
         (name, digest)
     });
+    let now = parts.clock.now();
     let desk = Arc::new(Desk {
         store: parts.store,
         grants: parts.grants,
@@ -83,6 +86,8 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         operators: arc_swap::ArcSwap::default(),
         shared,
         events: parts.events,
+        heard: Heard::at(now),
+        endings: Endings::default(),
     });
     let mut writer = Writer {
         desk: Arc::clone(&desk),

@@ -17,6 +17,8 @@ pub struct Status {
     pub revision: u64,
     pub interfaces: Vec<InterfaceStatus>,
     pub guards: Vec<GuardedPort>,
+    /// Packets by the program that judged and by what it found.
+    pub judged: Vec<Judged>,
     /// Packets by reason, frame hooks and socket lookup together.
     pub counters: BTreeMap<String, u64>,
     /// What `audit` let pass, by reason.
@@ -38,6 +40,16 @@ pub struct Status {
     /// Interfaces that should be guarded and are not.
     pub uncovered: Vec<String>,
     pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// `xdp`, `tc` or `sk_lookup`: native and generic XDP are one, TCX and clsact too.
+    pub hook: String,
+    pub reason: String,
+    /// Not so where `audit` let a refused packet pass.
+    pub is_carried_out: bool,
+    pub packets: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,13 +1,13 @@
 //! `anthropic`: the Anthropic API behind a gate token.
 
 use super::{Profile, Refusal, Shape, concluded, quoted};
-use crate::fault::Type;
+use crate::{fault::Type, settings::ProfileName};
 
 pub(super) struct Anthropic;
 
 impl Profile for Anthropic {
-    fn name(&self) -> &'static str {
-        "anthropic"
+    fn name(&self) -> ProfileName {
+        ProfileName::Anthropic
     }
 
     fn default_scope(&self) -> &'static [(&'static str, &'static str)] {

@@ -14,6 +14,7 @@ use crate::{
         present::{Carriers, Credential, Presented},
     },
     secret::Shown,
+    settings::ProfileName,
 };
 
 pub(super) struct Apollo;
@@ -24,8 +25,8 @@ const INTERNAL: HeaderName = HeaderName::from_static("x-apollo-internal");
 static OWN: [HeaderName; 1] = [INTERNAL];
 
 impl Profile for Apollo {
-    fn name(&self) -> &'static str {
-        "apollo"
+    fn name(&self) -> ProfileName {
+        ProfileName::Apollo
     }
 
     /// `X-Gate-Token`, else the service's own, else the body's key, else the query's. Text that is

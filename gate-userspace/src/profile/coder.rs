@@ -11,6 +11,7 @@ use crate::{
     ident::TokenId,
     proxy::present::{API_KEY, Carriers, Credential, Own, Presented},
     secret::Shown,
+    settings::ProfileName,
 };
 
 pub(super) struct Coder;
@@ -29,8 +30,8 @@ static OWN: [HeaderName; 7] = [
 ];
 
 impl Profile for Coder {
-    fn name(&self) -> &'static str {
-        "coder"
+    fn name(&self) -> ProfileName {
+        ProfileName::Coder
     }
 
     fn present(&self, sight: &Sight<'_>) -> Result<Presented, Denied> {

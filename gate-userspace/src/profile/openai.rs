@@ -1,13 +1,13 @@
 //! `openai`: the `OpenAI` API behind a gate token.
 
 use super::{Profile, Refusal, Shape, concluded, quoted};
-use crate::fault::Type;
+use crate::{fault::Type, settings::ProfileName};
 
 pub(super) struct Openai;
 
 impl Profile for Openai {
-    fn name(&self) -> &'static str {
-        "openai"
+    fn name(&self) -> ProfileName {
+        ProfileName::Openai
     }
 
     fn default_scope(&self) -> &'static [(&'static str, &'static str)] {

@@ -1,13 +1,13 @@
 //! `plain`: any HTTP service behind a bearer.
 
 use super::{Profile, Refusal, Shape, concluded, openai};
-use crate::fault::Type;
+use crate::{fault::Type, settings::ProfileName};
 
 pub(super) struct Plain;
 
 impl Profile for Plain {
-    fn name(&self) -> &'static str {
-        "plain"
+    fn name(&self) -> ProfileName {
+        ProfileName::Plain
     }
 
     fn default_scope(&self) -> &'static [(&'static str, &'static str)] {

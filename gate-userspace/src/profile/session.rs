@@ -6,14 +6,14 @@ use super::{Profile, Refusal, Shape, Sight, concluded, quoted};
 use crate::{
     fault::{Denied, Type},
     proxy::present::{Carriers, Presented},
-    settings::CredentialMode,
+    settings::{CredentialMode, ProfileName},
 };
 
 pub(super) struct Session;
 
 impl Profile for Session {
-    fn name(&self) -> &'static str {
-        "verifiers-session"
+    fn name(&self) -> ProfileName {
+        ProfileName::VerifiersSession
     }
 
     /// `OpenAI` routes also take a secret without a scheme, as those servers do.

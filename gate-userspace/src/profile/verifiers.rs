@@ -1,13 +1,13 @@
 //! `verifiers`: an interception server whose paths name the rollout.
 
 use super::{Profile, Refusal, Shape, quoted};
-use crate::fault::Type;
+use crate::{fault::Type, settings::ProfileName};
 
 pub(super) struct Verifiers;
 
 impl Profile for Verifiers {
-    fn name(&self) -> &'static str {
-        "verifiers"
+    fn name(&self) -> ProfileName {
+        ProfileName::Verifiers
     }
 
     /// Everything under its own rollout's path.

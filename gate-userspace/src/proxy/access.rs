@@ -7,7 +7,7 @@
 mod journal;
 mod line;
 
-use std::time::Instant;
+use std::time::Duration;
 
 pub use self::journal::{Form, Journal, Lines};
 use self::line::Line;
@@ -16,9 +16,9 @@ use super::{
     request_id::loggable,
     swap::Auth,
 };
-use crate::ident::RolloutId;
+use crate::{ident::RolloutId, settings::ProfileName};
 
-pub(super) fn write(record: &Record, end: End) {
+pub(super) fn write(record: &Record, end: End, total: Duration) {
     let worker = &record.caller.worker;
     let proxy = &worker.proxy;
     let Some(lines) = &proxy.access else {
@@ -42,7 +42,8 @@ pub(super) fn write(record: &Record, end: End) {
     line.text("rollout", record.rollout.as_ref().map(RolloutId::as_str));
     line.shown("token", grant.map(|grant| grant.token));
     line.shown("source", Some(record.caller.peer));
-    line.text("profile", Some(record.profile));
+    let profile = record.profile.map_or("", ProfileName::as_str);
+    line.text("profile", Some(profile));
     line.text("method", Some(record.method.as_str()));
     line.text("decision", Some(decision));
     line.text("auth_mode", record.auth.map(Auth::as_str));
@@ -57,7 +58,6 @@ pub(super) fn write(record: &Record, end: End) {
             first.saturating_duration_since(record.began),
         );
     }
-    let total = Instant::now().saturating_duration_since(record.began);
     line.millis("total_ms", total);
     line.text("end", Some(end.as_str()));
     line.raw("revision", proxy.grants.revision().0);

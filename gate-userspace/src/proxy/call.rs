@@ -24,6 +24,7 @@ use super::{
     route::Matched,
     sse::Dialect,
     swap::Auth,
+    timing::Timing,
     upgrade::Tunnel,
 };
 use crate::{
@@ -70,7 +71,9 @@ impl Call {
         self.profile = matched.route.profile;
         self.tail_at = matched.tail_at;
         self.keepalive = matched.route.keepalive;
-        let (profile, rollout) = (self.profile.name(), matched.rollout.clone());
+        let is_somewhere = !matched.route.is_nowhere;
+        let profile = is_somewhere.then(|| self.profile.name());
+        let rollout = matched.rollout.clone();
         self.exchange.note(|record| {
             record.profile = profile;
             record.rollout = rollout;
@@ -104,8 +107,20 @@ impl Call {
         });
     }
 
+    /// The call waited for its body, which is no work of the gate's.
+    pub(crate) fn arrived(&mut self) {
+        self.exchange.note(|record| record.ready = Instant::now());
+    }
+
+    /// The request goes on to the upstream.
     pub(crate) fn goes_with(&mut self, auth: Auth) {
-        self.exchange.note(|record| record.auth = Some(auth));
+        self.exchange.note(|record| {
+            let now = Instant::now();
+            record.auth = Some(auth);
+            record.sent = Some(now);
+            let took = now.saturating_duration_since(record.ready);
+            record.caller.worker.row.time(Timing::Overhead, took);
+        });
     }
 
     /// Whether the answer has no body, whatever its head says.
@@ -124,7 +139,7 @@ impl Call {
         let now = worker.proxy.clock.now();
         worker.proxy.mistakes.note(Count::WebPage, peer, now, None);
         warn!(
-            profile = self.profile.name(),
+            profile = self.profile.name().as_str(),
             "the upstream answered with a web page: is its tunnel alive?"
         );
     }
@@ -140,6 +155,10 @@ impl Call {
         self.exchange.note(|record| {
             record.status = status.as_u16();
             record.first_byte = Some(now);
+            if let Some(sent) = record.sent {
+                let took = now.saturating_duration_since(sent);
+                record.caller.worker.row.time(Timing::FirstByte, took);
+            }
         });
         self.exchange.take()
     }
@@ -161,8 +180,8 @@ impl Call {
         let stop = self.throttled(stop);
         let tail = self.path().get(self.tail_at..).unwrap_or_default();
         let (kind, response) = respond::to(&stop, self.profile, tail);
-        self.caller.worker.row.answer(kind);
         self.exchange.note(|record| {
+            record.caller.worker.row.refuse(record.profile, kind);
             record.status = response.status().as_u16();
             record.refused = Some((kind, respond::reason(&stop)));
         });

@@ -1,22 +1,40 @@
 //! How often the request path decided what. One row per worker, so that counting shares nothing.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+mod outcome;
+
+use std::{
+    array,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use crate::fault::Type;
+pub use outcome::{By, Outcome};
+
+use super::timing::Timing;
+use crate::{
+    fault::Type,
+    histogram::{Histogram, Tally},
+    settings::ProfileName,
+};
+
+/// Rows of a count by profile: each, and the calls that no route was found for.
+const PROFILES: usize = ProfileName::ALL.len() + 1;
 
 /// All workers' rows.
 #[derive(Default)]
 pub struct Counters(Mutex<Vec<Arc<Row>>>);
 
 /// One worker's counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Row {
-    answered: [AtomicU64; Type::ALL.len()],
+    refused: [[AtomicU64; Type::ALL.len()]; PROFILES],
+    calls: [[[AtomicU64; Outcome::ALL.len()]; By::ALL.len()]; PROFILES],
     counts: [AtomicU64; Count::ALL.len()],
     bytes: AtomicU64,
+    timings: [Histogram; Timing::ALL.len()],
 }
 
 /// What is counted beside the types of refusals.
@@ -109,10 +127,34 @@ impl Counters {
     /// How often the gate itself answered with this type.
     pub fn answered(&self, kind: Type) -> u64 {
         let rows = self.rows();
+        let each = rows.iter().flat_map(|row| &row.refused);
+        let each = each.filter_map(|refused| refused.get(kind as usize));
+        each.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The same, of the routes of one profile or of calls that no route was found for.
+    pub fn refused(&self, profile: Option<ProfileName>, kind: Type) -> u64 {
+        let rows = self.rows();
+        let each = rows.iter().filter_map(|row| row.refused(profile, kind));
+        each.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How many calls ended so, of the routes of one profile or of none.
+    pub fn calls(&self, profile: Option<ProfileName>, by: By, outcome: Outcome) -> u64 {
+        let rows = self.rows();
         let each = rows
             .iter()
-            .filter_map(|row| row.answered.get(kind as usize));
+            .filter_map(|row| row.calls(profile, by, outcome));
         each.map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How long calls took.
+    pub fn timing(&self, what: Timing) -> Tally {
+        let rows = self.rows();
+        let each = rows.iter().filter_map(|row| row.timings.get(what as usize));
+        each.fold(Tally::empty(what.bounds()), |sum, row| {
+            sum.with(&row.tally())
+        })
     }
 
     pub fn count(&self, what: Count) -> u64 {
@@ -135,10 +177,33 @@ impl Counters {
 }
 
 impl Row {
-    pub(crate) fn answer(&self, kind: Type) {
-        if let Some(count) = self.answered.get(kind as usize) {
+    /// The gate says no.
+    pub(crate) fn refuse(&self, profile: Option<ProfileName>, kind: Type) {
+        if let Some(count) = self.refused(profile, kind) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A call has ended.
+    pub(crate) fn end(&self, profile: Option<ProfileName>, by: By, status: u16) {
+        if let Some(count) = self.calls(profile, by, Outcome::of(status)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn time(&self, what: Timing, took: Duration) {
+        if let Some(histogram) = self.timings.get(what as usize) {
+            histogram.note(took);
+        }
+    }
+
+    fn refused(&self, profile: Option<ProfileName>, kind: Type) -> Option<&AtomicU64> {
+        self.refused.get(place(profile))?.get(kind as usize)
+    }
+
+    fn calls(&self, profile: Option<ProfileName>, by: By, outcome: Outcome) -> Option<&AtomicU64> {
+        let of_profile = self.calls.get(place(profile))?;
+        of_profile.get(by as usize)?.get(outcome as usize)
     }
 
     pub(crate) fn pass(&self, bytes: u64) {
@@ -150,4 +215,20 @@ impl Row {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            refused: array::from_fn(|_| Default::default()),
+            calls: array::from_fn(|_| Default::default()),
+            counts: array::from_fn(|_| AtomicU64::default()),
+            bytes: AtomicU64::default(),
+            timings: Timing::ALL.map(|what| Histogram::new(what.bounds())),
+        }
+    }
+}
+
+fn place(profile: Option<ProfileName>) -> usize {
+    profile.map_or(ProfileName::ALL.len(), |profile| profile as usize)
 }

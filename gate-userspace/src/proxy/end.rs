@@ -7,11 +7,19 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 
 use http::{HeaderValue, Method};
 
-use super::{access, connection::Caller, counters::Count, limit::Slot, swap::Auth};
+use super::{
+    access,
+    connection::Caller,
+    counters::{By, Count},
+    limit::Slot,
+    swap::Auth,
+    timing::Timing,
+};
 use crate::{
     fault::{Cut, Type},
     grants::Grant,
     ident::RolloutId,
+    settings::ProfileName,
 };
 
 /// How a call ended.
@@ -36,7 +44,8 @@ pub(crate) struct Record {
     pub(crate) id: HeaderValue,
     pub(crate) began: Instant,
     pub(crate) method: Method,
-    pub(crate) profile: &'static str,
+    /// Of the route, once there is one.
+    pub(crate) profile: Option<ProfileName>,
     pub(crate) grant: Option<Arc<Grant>>,
     pub(crate) rollout: Option<RolloutId>,
     pub(crate) slot: Option<Slot>,
@@ -46,6 +55,10 @@ pub(crate) struct Record {
     /// The type of the gate's own answer, and what only the log may know.
     pub(crate) refused: Option<(Type, String)>,
     pub(crate) status: u16,
+    /// Since when the gate had all that it needs to judge the call.
+    pub(crate) ready: Instant,
+    /// When the request went on to the upstream.
+    pub(crate) sent: Option<Instant>,
     pub(crate) first_byte: Option<Instant>,
     pub(crate) bytes: u64,
 }
@@ -53,12 +66,13 @@ pub(crate) struct Record {
 impl Exchange {
     pub(crate) fn begin(caller: &Rc<Caller>, method: &Method, id: HeaderValue) -> Self {
         caller.begin();
+        let now = Instant::now();
         Self(Some(Box::new(Record {
             caller: Rc::clone(caller),
             id,
-            began: Instant::now(),
+            began: now,
             method: method.clone(),
-            profile: "",
+            profile: None,
             grant: None,
             rollout: None,
             slot: None,
@@ -67,6 +81,8 @@ impl Exchange {
             auth: None,
             refused: None,
             status: 0,
+            ready: now,
+            sent: None,
             first_byte: None,
             bytes: 0,
         })))
@@ -85,6 +101,13 @@ impl Exchange {
     }
 
     pub(crate) fn end(&mut self, end: End) {
+        if self.0.is_some() {
+            self.end_at(end, Instant::now());
+        }
+    }
+
+    /// The same for who knows what time it is.
+    pub(crate) fn end_at(&mut self, end: End, now: Instant) {
         if let Some(mut record) = self.0.take() {
             record.slot = None;
             let count = match end {
@@ -94,11 +117,21 @@ impl Exchange {
                 End::ClientGone => Some(Count::ClientGone),
                 End::Cut(_) => Some(Count::Ended),
             };
+            let row = &record.caller.worker.row;
             if let Some(count) = count {
-                record.caller.worker.row.add(count);
+                row.add(count);
+            }
+            let total = now.saturating_duration_since(record.began);
+            let by = match record.first_byte {
+                Some(_) => By::Upstream,
+                None => By::Gate,
+            };
+            row.end(record.profile, by, record.status);
+            if by == By::Upstream {
+                row.time(Timing::Whole, total);
             }
             record.caller.end();
-            access::write(&record, end);
+            access::write(&record, end, total);
         }
     }
 }

@@ -90,7 +90,7 @@ pub(crate) fn stream(
         parts.headers.remove(header::CONTENT_LENGTH);
     } else if body.is_end_stream() && answer.read.is_empty() {
         answer.lease.done();
-        exchange.end(End::Complete);
+        exchange.end_at(End::Complete, now);
         return Response::from_parts(parts, Body::Whole(Bytes::new()));
     }
     let relay = Relay {
@@ -158,7 +158,7 @@ impl Relay {
                 "the upstream broke off",
             ),
             None if self.is_whole() => {
-                self.complete();
+                self.complete(Instant::now());
                 Poll::Ready(None)
             }
             None => self.cut_short(),
@@ -212,7 +212,7 @@ impl Relay {
         // A body of known length is not asked again after its last byte.
         let is_last = |(source, _): &(Source, Lease)| source.is_end_stream();
         if self.stream.is_none() && self.source.as_ref().is_some_and(is_last) {
-            self.complete();
+            self.complete(self.idle.last);
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -223,11 +223,11 @@ impl Relay {
             .is_none_or(|stream| !stream.dialect.has_last_event() || stream.scanner.is_complete())
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self, now: Instant) {
         if let Some((_, lease)) = self.source.take() {
             lease.done();
         }
-        self.exchange.end(End::Complete);
+        self.exchange.end_at(End::Complete, now);
     }
 
     /// Ends the stream with an error event, or breaks off what cannot hold one.

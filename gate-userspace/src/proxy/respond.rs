@@ -48,7 +48,7 @@ pub(crate) fn to(stop: &Stop, profile: &dyn Profile, tail: &str) -> (Type, Respo
 /// A refusal in bytes, where there is no call to answer and the connection ends with it.
 pub(crate) fn raw(worker: &Worker, stop: &Stop) -> Vec<u8> {
     let (kind, response) = to(stop, profile::unrouted(), "");
-    worker.row.answer(kind);
+    worker.row.refuse(None, kind);
     let (parts, body) = response.into_parts();
     let body = match &body {
         Body::Whole(bytes) => bytes.as_ref(),

@@ -125,6 +125,7 @@ fn found() -> BTreeSet<Id> {
         (Id::Curl, on_path("curl")),
         (Id::H2load, on_path("h2load")),
         (Id::SystemdAnalyze, on_path("systemd-analyze")),
+        (Id::Promtool, on_path("promtool")),
         (Id::Nginx, on_path("nginx")),
         (Id::Haproxy, on_path("haproxy")),
         (Id::Wrk, on_path("wrk")),

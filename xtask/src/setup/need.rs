@@ -53,6 +53,7 @@ pub(crate) enum Id {
     Curl,
     H2load,
     SystemdAnalyze,
+    Promtool,
     Nginx,
     Haproxy,
     Wrk,
@@ -161,6 +162,12 @@ pub(crate) const NEEDS: &[Need] = &[
         Id::SystemdAnalyze,
         "systemd-analyze",
         "a test reads the units with it; systemd itself need not run",
+        &[Test],
+    ),
+    need(
+        Id::Promtool,
+        "promtool",
+        "a test reads the alert rules and a scrape with it; the server that comes along need not run",
         &[Test],
     ),
     need(

@@ -72,6 +72,7 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::Curl => tool(facts.has(Id::Curl), &["curl"]),
         Id::H2load => tool(facts.has(Id::H2load), &["nghttp2-client"]),
         Id::SystemdAnalyze => tool(facts.has(Id::SystemdAnalyze), &["systemd"]),
+        Id::Promtool => tool(facts.has(Id::Promtool), &["prometheus"]),
         Id::Nginx => tool(facts.has(Id::Nginx), &["nginx"]),
         Id::Haproxy => tool(facts.has(Id::Haproxy), &["haproxy"]),
         Id::Wrk => tool(facts.has(Id::Wrk), &["wrk"]),

@@ -13,8 +13,20 @@ const CRATE: &str = "gate-userspace/src/";
 /// Parsed values and secrets: they know nothing but one another. `settings` is what `config` made
 /// of flags, environment and file, as values.
 const BASE: &[&str] = &[
-    "ident", "base62", "clock", "secret", "source", "scope", "client", "operator", "rollout",
-    "fault", "settings", "tls", "names",
+    "ident",
+    "base62",
+    "clock",
+    "histogram",
+    "secret",
+    "source",
+    "scope",
+    "client",
+    "operator",
+    "rollout",
+    "fault",
+    "settings",
+    "tls",
+    "names",
 ];
 
 /// What a module may name beside itself and [`BASE`]. Longer paths open one part of a module.

@@ -1,11 +1,14 @@
 //! How the three rings stand: `GET /v1/status`, `GET /v1/verify`, and the changes of mode.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ident::{HostName, Revision};
+use crate::{
+    histogram::Tally,
+    ident::{HostName, Revision},
+};
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
@@ -20,6 +23,9 @@ pub struct Status {
     pub drift: u64,
     /// Dropped packets by reason.
     pub drops: BTreeMap<String, u64>,
+    /// From a revocation that was asked here to its answer, since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<Spread>,
     pub warnings: Vec<String>,
 }
 
@@ -110,6 +116,27 @@ pub struct RequestRing {
     pub reason: String,
     #[serde(default)]
     pub upstreams: Vec<UpstreamView>,
+    /// What the gate added to calls, since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead: Option<Spread>,
+}
+
+/// Times in microseconds. At most these: what is known is the bucket that they fell into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Spread {
+    pub p50_us: u64,
+    pub p99_us: u64,
+}
+
+impl Spread {
+    /// Nothing of nothing.
+    pub fn of(tally: &Tally) -> Option<Self> {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Some(Self {
+            p50_us: micros(tally.within(500)?),
+            p99_us: micros(tally.within(990)?),
+        })
+    }
 }
 
 /// Where accepted calls go.

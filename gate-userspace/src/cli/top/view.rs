@@ -12,7 +12,7 @@ use ratatui::{
 
 use super::seen::Seen;
 use crate::{
-    admin::wire::{ModeView, RingState, Status},
+    admin::wire::{ModeView, RingState, Spread, Status},
     cli::clean::clean,
 };
 
@@ -73,7 +73,17 @@ fn rings(status: &Status) -> Paragraph<'static> {
         rings.packet.entries, rings.packet.capacity, rings.packet.reason
     );
     let connection = format!("{} connections", rings.connection.connections);
-    let request = format!("{} live streams", status.live_streams);
+    let spread = |what: &str, spread: Option<Spread>| {
+        let text =
+            |Spread { p50_us, p99_us }| format!(", {what} {p50_us} us (p50), {p99_us} us (p99)");
+        spread.map(text).unwrap_or_default()
+    };
+    let request = format!(
+        "{} live streams{}{}",
+        status.live_streams,
+        spread("adds", rings.request.overhead),
+        spread("revokes in", status.revoke),
+    );
     Paragraph::new(vec![
         line("packet", rings.packet.state, packet),
         line("connection", rings.connection.state, connection),
@@ -156,8 +166,10 @@ mod tests {
                     "denied": [{"source": "10.0.0.9", "interface": "veth9",
                         "reason": "stranger", "port": 8765, "samples": 12}]},
                 "connection": {"state": "up", "listen": [], "connections": 2, "reason": ""},
-                "request": {"state": "up", "reason": ""},
+                "request": {"state": "up", "reason": "",
+                    "overhead": {"p50_us": 50, "p99_us": 500}},
             },
+            "revoke": {"p50_us": 1000, "p99_us": 2500},
             "clients": 1, "rollouts": 2, "live_streams": 7, "drift": 0,
             "drops": {"stranger": stranger}, "warnings": ["look here\u{1b}[2J"]
         }))
@@ -178,7 +190,7 @@ mod tests {
             "CLOSED by panic",
             "DEGRADED",
             "no CAP_BPF",
-            "7 live streams",
+            "7 live streams, adds 50 us (p50), 500 us (p99), revokes in 1000 us (p50)",
             "50         110          stranger",
             "10.0.0.9",
             "warning: look here",

@@ -28,6 +28,8 @@ async fn a_revocation_that_waited_is_in_force_everywhere() {
     waited.await.unwrap();
     assert!(grant(&fleet.b, &added.token).is_none());
     assert!(fleet.b.rings.state().streams.is_empty());
+    let endings = |gate: &Gate| Origin::ALL.map(|origin| gate.control.endings(origin).count());
+    assert_eq!((endings(&fleet.a), endings(&fleet.b)), ([1, 0], [0, 1]));
     let hosts = done
         .hosts
         .iter()
@@ -345,8 +347,11 @@ async fn without_word_from_the_store_a_host_goes_stale() {
     let (gate, grants) = (&fleet.a, fleet.a.control.grants());
     let token = add(gate, "c", &["10.0.0.1"]).await.token;
     assert!(grants.is_fresh(gate.clock.now().after(STALENESS / 2)));
+    let heard = gate.control.store_heard();
+    assert_eq!((heard.age, heard.bound), (Duration::ZERO, Some(STALENESS)));
     fleet.database.drop().await;
     gate.clock.advance(STALENESS);
+    assert_eq!(gate.control.store_heard().age, STALENESS);
     assert!(!grants.is_fresh(gate.clock.now()));
     let revoked = gate.control.revoke(ACTOR, name("c")).await;
     assert!(

@@ -10,11 +10,18 @@ use gate_common::reason::Reason;
 use super::super::attach::real_mode;
 use super::super::fault::KernelError;
 use super::super::interfaces::{self, Choice, choose};
-use super::super::status::{Fill, InterfaceStatus, Spoof, State, Status};
+use super::super::status::{Fill, InterfaceStatus, Judged, Spoof, State, Status};
 use super::Keeper;
 
-const REAL: [Lane; 3] = [Lane::Xdp, Lane::Tc, Lane::Lookup];
-const AUDITED: [Lane; 3] = [Lane::AuditXdp, Lane::AuditTc, Lane::AuditLookup];
+/// Where packets are counted, by which program, and whether its verdict was carried out.
+const LANES: [(Lane, &str, bool); 6] = [
+    (Lane::Xdp, "xdp", true),
+    (Lane::Tc, "tc", true),
+    (Lane::Lookup, "sk_lookup", true),
+    (Lane::AuditXdp, "xdp", false),
+    (Lane::AuditTc, "tc", false),
+    (Lane::AuditLookup, "sk_lookup", false),
+];
 
 impl Keeper {
     pub(in super::super) fn status(&self) -> Result<Status, KernelError> {
@@ -26,6 +33,7 @@ impl Keeper {
             .collect();
         let reason = (!uncovered.is_empty())
             .then(|| format!("the socket lookup alone guards {}", uncovered.join(", ")));
+        let judged = self.judged()?;
         let mut uncovered_refusals = 0;
         for reason in Reason::ALL {
             if !reason.passes() && reason != Reason::Closed {
@@ -50,8 +58,9 @@ impl Keeper {
             revision: self.revision,
             interfaces,
             guards: self.setup.ports.clone(),
-            counters: self.counters(&REAL)?,
-            would_drop: self.counters(&AUDITED)?,
+            counters: by_reason(&judged, true),
+            would_drop: by_reason(&judged, false),
+            judged,
             uncovered_refusals,
             events_lost,
             denied: Vec::new(),
@@ -92,16 +101,19 @@ impl Keeper {
         Ok(all)
     }
 
-    fn counters(&self, lanes: &[Lane]) -> Result<BTreeMap<String, u64>, KernelError> {
-        let mut counters = BTreeMap::new();
-        for reason in Reason::ALL {
-            let mut sum = 0;
-            for lane in lanes {
-                sum += self.tables.stat(lane.slot(reason as u32))?;
+    fn judged(&self) -> Result<Vec<Judged>, KernelError> {
+        let mut all = Vec::new();
+        for (lane, hook, is_carried_out) in LANES {
+            for reason in Reason::ALL {
+                all.push(Judged {
+                    hook: hook.to_owned(),
+                    reason: reason.name().to_owned(),
+                    is_carried_out,
+                    packets: self.tables.stat(lane.slot(reason as u32))?,
+                });
             }
-            counters.insert(reason.name().to_owned(), sum);
         }
-        Ok(counters)
+        Ok(all)
     }
 
     fn spoofs(&self) -> Result<Vec<Spoof>, KernelError> {
@@ -142,4 +154,16 @@ impl Keeper {
             fill(name::BIND, self.tables.binds()?.len(), BIND_MAX),
         ])
     }
+}
+
+/// All programs together.
+fn by_reason(judged: &[Judged], is_carried_out: bool) -> BTreeMap<String, u64> {
+    let mut counters = BTreeMap::new();
+    for one in judged
+        .iter()
+        .filter(|one| one.is_carried_out == is_carried_out)
+    {
+        *counters.entry(one.reason.clone()).or_default() += one.packets;
+    }
+    counters
 }

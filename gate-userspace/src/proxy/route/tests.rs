@@ -28,7 +28,7 @@ fn the_longest_prefix_wins_by_whole_segments() {
     for (path, profile, rollout, tail) in rows {
         let matched = routes.find(path).unwrap();
         assert!(!matched.route.is_nowhere, "{path}");
-        assert_eq!(matched.route.profile.name(), profile, "{path}");
+        assert_eq!(matched.route.profile.name().as_str(), profile, "{path}");
         assert_eq!(
             matched.rollout.as_ref().map(RolloutId::as_str),
             rollout,

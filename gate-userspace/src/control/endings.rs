@@ -1,0 +1,83 @@
+//! How long it took until what was to end had ended.
+
+use std::time::Instant;
+
+use super::{Control, Refused};
+use crate::histogram::{Bounds, Histogram, Tally};
+
+/// Who wanted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody asked this gate: from the question, the turns of others included, to the answer.
+    Here,
+    /// Another host of the fleet wrote it: from reading that on.
+    Fleet,
+}
+
+/// Times of revocations, closings and whatever else ends tokens at once.
+#[derive(Debug)]
+pub(super) struct Endings([Histogram; Origin::ALL.len()]);
+
+impl Origin {
+    pub const ALL: [Self; 2] = [Self::Here, Self::Fleet];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Fleet => "fleet",
+        }
+    }
+}
+
+impl Endings {
+    pub(super) fn note(&self, origin: Origin, since: Instant) {
+        self.0[origin as usize].note(since.elapsed());
+    }
+}
+
+impl Default for Endings {
+    fn default() -> Self {
+        Self(Origin::ALL.map(|_| Histogram::new(&BOUNDS)))
+    }
+}
+
+impl Control {
+    pub fn endings(&self, origin: Origin) -> Tally {
+        self.desk.endings.0[origin as usize].tally()
+    }
+
+    /// Times an ending that is asked for. What was refused ended nothing; what is not written did.
+    pub(super) async fn timed<T>(
+        &self,
+        ending: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
+        let since = Instant::now();
+        let answer = ending.await;
+        if matches!(answer, Ok(_) | Err(Refused::NotWritten(_))) {
+            self.desk.endings.note(Origin::Here, since);
+        }
+        answer
+    }
+}
+
+const MS: u64 = 1000;
+const S: u64 = 1000 * MS;
+
+static BOUNDS: Bounds = [
+    100,
+    250,
+    500,
+    MS,
+    2500,
+    5 * MS,
+    10 * MS,
+    25 * MS,
+    50 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    S,
+    2500 * MS,
+    5 * S,
+    10 * S,
+];
