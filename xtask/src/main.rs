@@ -9,6 +9,7 @@ mod check;
 mod child;
 mod demo;
 mod deny;
+mod dist;
 mod fuzz;
 mod run;
 mod say;
@@ -47,6 +48,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
+    Dist(dist::Args),
     Check(check::Args),
     Tidy(tidy::Args),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };
