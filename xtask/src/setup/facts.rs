@@ -3,7 +3,11 @@
 //! Nothing is remembered between runs: a cached answer would go stale the day somebody removes a
 //! package, and all the questions together take well under a second. They install nothing.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::need::Id;
 use crate::{child::Child, surroundings};
@@ -125,6 +129,7 @@ fn found() -> BTreeSet<Id> {
         (Id::Curl, on_path("curl")),
         (Id::H2load, on_path("h2load")),
         (Id::SystemdAnalyze, on_path("systemd-analyze")),
+        (Id::Podman, podman(on_path)),
         (Id::Nginx, on_path("nginx")),
         (Id::Haproxy, on_path("haproxy")),
         (Id::Wrk, on_path("wrk")),
@@ -149,6 +154,15 @@ fn debian_postgres() -> bool {
         .flatten();
     let mut servers = versions.map(|version| version.path().join("bin/postgres"));
     servers.any(|server| server.exists())
+}
+
+/// With what makes its networks, which is a program off the PATH.
+fn podman(on_path: impl Fn(&str) -> bool) -> bool {
+    let networks = ["/usr/lib/podman", "/usr/libexec/podman"];
+    let mut networks = networks
+        .iter()
+        .map(|folder| Path::new(folder).join("netavark"));
+    ["podman", "runc", "iptables"].into_iter().all(on_path) && networks.any(|one| one.exists())
 }
 
 fn privilege() -> Privilege {

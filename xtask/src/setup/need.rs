@@ -53,6 +53,7 @@ pub(crate) enum Id {
     Curl,
     H2load,
     SystemdAnalyze,
+    Podman,
     Nginx,
     Haproxy,
     Wrk,
@@ -161,6 +162,12 @@ pub(crate) const NEEDS: &[Need] = &[
         Id::SystemdAnalyze,
         "systemd-analyze",
         "a test reads the units with it; systemd itself need not run",
+        &[Test],
+    ),
+    need(
+        Id::Podman,
+        "podman, runc",
+        "tests build the container image and run the compose file with it",
         &[Test],
     ),
     need(
