@@ -19,7 +19,7 @@ def by_gate():
         f"{BASE}/chat/completions", json.dumps(body).encode(), headers
     )
     try:
-        with urllib.request.urlopen(call, timeout=3) as answer:
+        with urllib.request.urlopen(call, timeout=2) as answer:
             return json.load(answer)["choices"][0]["message"]["content"]
     except urllib.error.HTTPError as refused:
         return f"refused with {refused.code}"
@@ -29,7 +29,7 @@ def by_gate():
 
 def past_gate(to):
     try:
-        socket.create_connection(to, timeout=3).close()
+        socket.create_connection(to, timeout=2).close()
         return "REACHED"
     except OSError as cause:
         return f"not reached: {cause}"

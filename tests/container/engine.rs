@@ -230,6 +230,7 @@ python=$(python3 -c 'import os, sys; print(os.path.dirname(sys.executable))')/py
 library=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 objects=$(ldd "$python" "$library"/lib-dynload/*.so | grep -o '/[^ :]*\.so[^ :]*' | grep -v lib-dynload | sort -u)
 tar --create --dereference --absolute-names --exclude=__pycache__ --exclude='*.a' --exclude='*/test' \
-    --exclude='*/site-packages' --exclude='*/dist-packages' "$python" "$library" $objects |
+    --exclude='*/config-*' --exclude='*/ensurepip' --exclude='*/idlelib' \
+    --exclude='*/lib2to3' --exclude='*/pydoc_data' --exclude='*/site-packages' --exclude='*/dist-packages' "$python" "$library" $objects |
     podman import --quiet --change "ENV PATH=$(dirname "$python")" - "$1"
 "#;

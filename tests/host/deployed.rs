@@ -175,7 +175,12 @@ fn read(path: &str) -> String {
 #[test]
 fn tests_that_the_threat_model_names_are_there() {
     let mut sources = String::new();
-    for folder in ["tests/host", "tests/kernel", "tests/plain"] {
+    for folder in [
+        "tests/host",
+        "tests/kernel",
+        "tests/plain",
+        "tests/container",
+    ] {
         collect(&root().join(folder), &mut sources);
     }
     let model = read("docs/threats.md");

@@ -64,6 +64,14 @@ fn unpacked_release_runs_and_is_what_it_says() {
         "cd {within} && sha256sum --quiet --strict --check SHA256SUMS"
     ));
 
+    // As the documents say: what is below `usr`, and nothing else.
+    let install = "--strip-components=1 --no-same-owner --wildcards '*/usr'";
+    shell(&format!(
+        "cd {at} && mkdir host && tar -xzf *.tar.gz -C host {install}"
+    ));
+    assert!(folder.0.join("host/usr/bin/gated").is_file());
+    assert!(!folder.0.join("host/SHA256SUMS").exists());
+
     let found = found(&root);
     let grows = ["usr/share/doc/gate/docs/", "usr/share/doc/gate/deploy/"];
     let fixed: Vec<&str> = found
