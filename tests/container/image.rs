@@ -9,6 +9,7 @@ use harness::gatectl::text;
 use harness::link::{End, cable};
 use harness::netns::Namespace;
 use harness::probe::{Syn, syn};
+use harness::sse::Event;
 use harness::upstream::{Provider, Upstream};
 
 use crate::engine::{Engine, deployed, said};
@@ -83,6 +84,17 @@ async fn three_capabilities_and_the_bpffs_are_enough() {
     assert_eq!(stranger.knock(8765).await, Syn::Silent);
     // Past the gate, to the upstream's own port.
     assert_eq!(sandbox.knock(9000).await, Syn::Silent);
+
+    let endless = Call::chat("/v1", None).bearer(&token);
+    let endless = endless.send(&sandbox.place, sandbox.host(8765)).await;
+    let mut running = endless.unwrap().events();
+    assert!(running.next().await.is_some());
+    let closed = gate.gatectl("rollout close r-1");
+    assert_eq!(closed["streams_cut"], 1, "{closed}");
+    assert_eq!(closed["warnings"], serde_json::json!([]), "{closed}");
+    let (rest, _end) = running.rest().await;
+    assert!(rest.last().is_some_and(Event::is_error), "{rest:?}");
+    assert_eq!(sandbox.knock(8765).await, Syn::Silent, "listed no more");
 
     // The host's network and bpffs outlive the container, so its ports stay shut.
     gate.kill();

@@ -3,13 +3,9 @@
 //! Nothing is remembered between runs: a cached answer would go stale the day somebody removes a
 //! package, and all the questions together take well under a second. They install nothing.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use super::need::Id;
+use super::{need::Id, off_path};
 use crate::{child::Child, surroundings};
 
 /// The toolchain made of the distribution's Rust, where rustup cannot add a component.
@@ -129,13 +125,13 @@ fn found() -> BTreeSet<Id> {
         (Id::Curl, on_path("curl")),
         (Id::H2load, on_path("h2load")),
         (Id::SystemdAnalyze, on_path("systemd-analyze")),
-        (Id::Podman, podman(on_path)),
+        (Id::Podman, off_path::podman(on_path)),
         (Id::Nginx, on_path("nginx")),
         (Id::Haproxy, on_path("haproxy")),
         (Id::Wrk, on_path("wrk")),
         (Id::Namespaces, on_path("nsenter") && on_path("unshare")),
         (Id::Python, python.probe().is_ok()),
-        (Id::Postgres, on_path("postgres") || debian_postgres()),
+        (Id::Postgres, on_path("postgres") || off_path::postgres()),
         (Id::XdpTools, on_path("xdp-filter")),
         (Id::Nftables, on_path("nft")),
         (Id::Nextest, on_path("cargo-nextest")),
@@ -144,25 +140,6 @@ fn found() -> BTreeSet<Id> {
     .into_iter()
     .filter_map(|(id, is_there)| is_there.then_some(id))
     .collect()
-}
-
-/// Debian keeps its servers, one folder a version, off the PATH.
-fn debian_postgres() -> bool {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut servers = versions.map(|version| version.path().join("bin/postgres"));
-    servers.any(|server| server.exists())
-}
-
-/// With what makes its networks, which is a program off the PATH.
-fn podman(on_path: impl Fn(&str) -> bool) -> bool {
-    let networks = ["/usr/lib/podman", "/usr/libexec/podman"];
-    let mut networks = networks
-        .iter()
-        .map(|folder| Path::new(folder).join("netavark"));
-    ["podman", "runc", "iptables"].into_iter().all(on_path) && networks.any(|one| one.exists())
 }
 
 fn privilege() -> Privilege {
