@@ -30,8 +30,8 @@ pub(crate) const VERIFIERS: Packages = Packages {
 /// What one virtual environment holds.
 #[derive(Clone, Copy)]
 pub(crate) struct Packages {
-    name: &'static str,
-    pins: &'static [&'static str],
+    pub(crate) name: &'static str,
+    pub(crate) pins: &'static [&'static str],
 }
 
 /// The interpreter that has `packages`. None when it cannot be had here, which is reported.

@@ -80,8 +80,8 @@ impl Namespace {
         command
     }
 
-    /// A name of the network namespace that `ip link ... netns` takes.
-    pub(crate) fn handle(&self) -> PathBuf {
+    /// A name of the network namespace that `ip link ... netns` and `nsenter --net` take.
+    pub fn handle(&self) -> PathBuf {
         match &self.held {
             Some(held) => format!("/proc/{}/fd/{}", process::id(), held.net.as_raw_fd()).into(),
             None => format!("/proc/{}/ns/net", process::id()).into(),

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use harness::client::Call;
 use harness::gated::{Launch, Refused};
+use harness::link::beside;
+use harness::netns::Namespace;
 use harness::probe::{Syn, syn};
 
 use crate::attached::left;
@@ -179,4 +181,54 @@ async fn second_gate_on_the_same_pins_is_refused_and_disturbs_nothing() {
     assert!(refused.log.contains("hint:"), "{}", refused.log);
     assert_eq!(left(&site.net.host), before);
     assert_eq!(caller.chat("r-1", &token).await.status, 200);
+}
+
+/// Containers share the bpffs of their host, and each has an interface of the same number.
+#[tokio::test]
+async fn pins_of_another_network_are_refused_while_that_lives() {
+    if !harness::need::root() {
+        return;
+    }
+    let (first, caller) = beside("first", "10.78.1.1/24", &["10.78.1.2/24"]).unwrap();
+    let (second, _other) = beside("second", "10.78.2.1/24", &["10.78.2.2/24"]).unwrap();
+    let mut gated = open_on(&first).start().await.unwrap();
+    gated.terminate().await.unwrap();
+    let pinned = left(&first);
+    let refused = in_network(&first, &second).refused().await.unwrap();
+    assert_refused(&refused, "living");
+    let told = "guards another network namespace";
+    assert!(refused.log.contains(told), "{}", refused.log);
+    assert_eq!(left(&first), pinned);
+    let gate = SocketAddr::from((Ipv4Addr::new(10, 78, 1, 1), 8765));
+    assert_eq!(syn(&caller, gate).await, Syn::Silent, "still shut");
+}
+
+#[tokio::test]
+async fn pins_of_a_network_that_is_gone_are_taken_over() {
+    if !harness::need::root() {
+        return;
+    }
+    let bpffs = Namespace::new("bpffs").unwrap();
+    for address in [1, 2] {
+        let near = format!("10.78.{address}.1/24");
+        let far = format!("10.78.{address}.2/24");
+        let (network, caller) = beside("network", &near, &[&far]).unwrap();
+        let mut gated = in_network(&bpffs, &network).start().await.unwrap();
+        let gate = SocketAddr::from((Ipv4Addr::new(10, 78, address, 1), 8765));
+        assert_eq!(syn(&caller, gate).await, Syn::Silent, "{address}");
+        gated.kill().unwrap();
+    }
+}
+
+fn open_on(place: &Namespace) -> Launch {
+    let launch = Launch::on(place).flag("--listen", "0.0.0.0:8765");
+    launch
+        .flag("--sources", "listed")
+        .flag("--kernel", "require")
+}
+
+/// With the mounts of one place and the network of another.
+fn in_network(place: &Namespace, network: &Namespace) -> Launch {
+    let network = format!("--net={}", network.handle().display());
+    open_on(place).through(&["nsenter", &network])
 }

@@ -10,6 +10,7 @@ mod child;
 mod demo;
 mod deny;
 mod docs;
+mod dist;
 mod fuzz;
 mod run;
 mod say;
@@ -49,6 +50,7 @@ enum Command {
     Bench(bench::Args),
     Fuzz(fuzz::Args),
     Docs(docs::Args),
+    Dist(dist::Args),
     Check(check::Args),
     Tidy(tidy::Args),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Docs(args) => docs::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Tidy(args) => tidy::run(&args),
     };

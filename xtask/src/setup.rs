@@ -6,6 +6,7 @@
 
 mod facts;
 mod need;
+mod off_path;
 mod plan;
 mod report;
 mod step;

@@ -1,5 +1,7 @@
 //! Why the kernel half cannot do its job, each with what the operator can do about it.
 
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 use super::message::SourceKey;
@@ -14,6 +16,8 @@ pub enum KernelError {
     NoBpffs { path: PathBuf },
     #[error("another gated holds `{}`", .path.display())]
     Locked { path: PathBuf },
+    #[error("`{}` guards another network namespace ({netns})", .path.display())]
+    Elsewhere { path: PathBuf, netns: u32 },
     #[error("pinned maps have layout {found}, this gated knows up to {known}")]
     Newer { found: u32, known: u32 },
     #[error("pinned map `{map}` is not the one this gated made")]
@@ -43,7 +47,7 @@ pub enum KernelError {
     Pin {
         path: PathBuf,
         #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn Error + Send + Sync>,
     },
     #[error("access map `{map}`")]
     Map {
@@ -66,43 +70,57 @@ pub enum KernelError {
     Netlink {
         what: &'static str,
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
     #[error("access `{}`", .path.display())]
     File {
         path: PathBuf,
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
     #[error("start the kernel agent")]
-    Start(#[source] std::io::Error),
+    Start(#[source] io::Error),
     #[error("the kernel agent has ended")]
     Gone,
     #[error("test-run the packet program")]
-    TestRun(#[source] std::io::Error),
+    TestRun(#[source] io::Error),
     #[error("not a frame: {0}")]
     Frame(&'static str),
     #[error("this host has no {0} address but loopback: no such packet can arrive")]
     NoAddress(&'static str),
 }
 
+/// When a call is forbidden that the capabilities allow.
+const FORBIDDEN: &str = "the capabilities are there, something else forbids bpf(): in a container give it \
+     `--security-opt seccomp=seccomp.json` (deploy/container) and no user namespace of its own; \
+     on a host see /sys/kernel/security/lockdown";
+
 impl KernelError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Load(_) | Self::Program { .. } | Self::Attach { .. } if is_forbidden(self) => {
+                Some(FORBIDDEN.into())
+            }
             Self::Stub => Some(
                 "build without GATE_EBPF=stub; `cargo xtask setup` installs what that takes".into(),
             ),
             Self::Capability(name) => Some(format!(
-                "run as root, or give the process {name} (loading takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON); `--kernel prefer` starts without the packet ring"
+                "run as root, or give the process {name}, in a container by `--cap-add {}` (loading takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON); `--kernel prefer` starts without the packet ring",
+                name.trim_start_matches("CAP_")
             )),
             Self::NoBpffs { path } => Some(format!(
-                "mount -t bpf bpf /sys/fs/bpf, or set kernel.pin_dir (`{}`) below one that is mounted",
+                "mount -t bpf bpf /sys/fs/bpf, in a container `--volume /sys/fs/bpf:/sys/fs/bpf`; or set kernel.pin_dir (`{}`) below one that is mounted",
                 path.display()
             )),
             Self::Locked { .. } => {
                 Some("stop the other gated, or give this one its own kernel.pin_dir".into())
             }
+            Self::Elsewhere { .. } => Some(
+                "give this gate a kernel.pin_dir of its own; or, where that namespace is, end its gate \
+                 and `gatectl unload --yes`"
+                    .into(),
+            ),
             Self::Newer { .. } => Some(
                 "start the newer gated, or remove its pins with its own `gatectl unload --yes`"
                     .into(),
@@ -138,4 +156,16 @@ impl KernelError {
             | Self::NoAddress(_) => None,
         }
     }
+}
+
+fn is_forbidden(error: &KernelError) -> bool {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::PermissionDenied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

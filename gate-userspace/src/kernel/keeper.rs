@@ -8,6 +8,7 @@
 mod change;
 mod check;
 mod hooks;
+mod namespace;
 mod report;
 
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ impl Keeper {
     pub(super) fn start(setup: Setup) -> Result<Self, KernelError> {
         capability::probe()?;
         let pins = Pins::open(&setup.pin_dir)?;
+        namespace::refuse_others(&pins)?;
         let fresh = super::pins::children(&pins.links())?.is_empty();
         match Self::build(setup, pins) {
             Ok(keeper) => Ok(keeper),

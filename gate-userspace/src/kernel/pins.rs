@@ -64,6 +64,17 @@ impl Pins {
         Ok(pins)
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The socket lookups that are pinned here, of whatever layout.
+    pub(super) fn lookups(&self) -> Result<Vec<PathBuf>, KernelError> {
+        let layouts = children(&self.root)?.into_iter();
+        let lookups = layouts.map(|layout| layout.join("links").join(super::links::LOOKUP));
+        Ok(lookups.filter(|lookup| lookup.exists()).collect())
+    }
+
     pub(super) fn maps(&self) -> PathBuf {
         self.own.join("maps")
     }

@@ -9,15 +9,24 @@ use std::fs;
 use super::pins::Pins;
 
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Keeps the guarded ports out of the ephemeral range: replies to a connection that the host
 /// itself opened from such a port would be dropped. `Err` is a warning, not a failure.
 pub(super) fn reserve(pins: &Pins, ports: &BTreeSet<u16>) -> Result<(), String> {
     let mut added = BTreeSet::new();
-    change(|reserved| {
+    let changed = change(|reserved| {
         added = ports.difference(reserved).copied().collect();
         reserved.extend(&added);
-    })?;
+    });
+    if let Err(why) = changed {
+        // In most containers /proc/sys cannot be written.
+        return if any_within(&fs::read_to_string(RANGE).unwrap_or_default(), &added) {
+            Err(why)
+        } else {
+            Ok(())
+        };
+    }
     // Not noted in time, a port stays reserved for ever, which harms nobody.
     pins.note_reserved(&added)
         .map_err(|fault| fault.to_string())
@@ -41,6 +50,15 @@ fn change(edit: impl FnOnce(&mut BTreeSet<u16>)) -> Result<(), String> {
         return Ok(());
     }
     fs::write(RESERVED, format(&after)).map_err(|error| format!("{RESERVED}: {error}"))
+}
+
+/// Whether a port is of the range, in the kernel's words; every port is of one that is not known.
+fn any_within(range: &str, ports: &BTreeSet<u16>) -> bool {
+    let mut bounds = range.split_whitespace().map(str::parse::<u16>);
+    match (bounds.next(), bounds.next()) {
+        (Some(Ok(from)), Some(Ok(to))) => ports.iter().any(|port| (from..=to).contains(port)),
+        _ => !ports.is_empty(),
+    }
 }
 
 fn parse(text: &str) -> BTreeSet<u16> {
@@ -86,5 +104,22 @@ mod tests {
         assert_eq!(ports.len(), 6);
         assert_eq!(format(&ports), "80,443,8000-8003\n");
         assert_eq!(format(&parse("\n")), "\n");
+    }
+
+    #[test]
+    fn only_a_port_of_the_ephemeral_range_is_worth_a_warning() {
+        for (range, guarded, worth) in [
+            ("32768\t60999\n", "8765", false),
+            ("32768\t60999\n", "8765,40000", true),
+            ("32768\t60999\n", "60999", true),
+            ("", "8765", true),
+            ("", "", false),
+        ] {
+            assert_eq!(
+                any_within(range, &parse(guarded)),
+                worth,
+                "{range} {guarded}"
+            );
+        }
     }
 }

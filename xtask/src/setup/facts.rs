@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use super::need::Id;
+use super::{need::Id, off_path};
 use crate::{child::Child, surroundings};
 
 /// The toolchain made of the distribution's Rust, where rustup cannot add a component.
@@ -126,12 +126,13 @@ fn found() -> BTreeSet<Id> {
         (Id::H2load, on_path("h2load")),
         (Id::SystemdAnalyze, on_path("systemd-analyze")),
         (Id::Promtool, on_path("promtool")),
+        (Id::Podman, off_path::podman(on_path)),
         (Id::Nginx, on_path("nginx")),
         (Id::Haproxy, on_path("haproxy")),
         (Id::Wrk, on_path("wrk")),
         (Id::Namespaces, on_path("nsenter") && on_path("unshare")),
         (Id::Python, python.probe().is_ok()),
-        (Id::Postgres, on_path("postgres") || debian_postgres()),
+        (Id::Postgres, on_path("postgres") || off_path::postgres()),
         (Id::XdpTools, on_path("xdp-filter")),
         (Id::Nftables, on_path("nft")),
         (Id::Nextest, on_path("cargo-nextest")),
@@ -140,16 +141,6 @@ fn found() -> BTreeSet<Id> {
     .into_iter()
     .filter_map(|(id, is_there)| is_there.then_some(id))
     .collect()
-}
-
-/// Debian keeps its servers, one folder a version, off the PATH.
-fn debian_postgres() -> bool {
-    let versions = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut servers = versions.map(|version| version.path().join("bin/postgres"));
-    servers.any(|server| server.exists())
 }
 
 fn privilege() -> Privilege {

@@ -54,6 +54,7 @@ pub(crate) enum Id {
     H2load,
     SystemdAnalyze,
     Promtool,
+    Podman,
     Nginx,
     Haproxy,
     Wrk,
@@ -168,6 +169,12 @@ pub(crate) const NEEDS: &[Need] = &[
         Id::Promtool,
         "promtool",
         "a test reads the alert rules and a scrape with it; the server that comes along need not run",
+        &[Test],
+    ),
+    need(
+        Id::Podman,
+        "podman, runc",
+        "tests build the container image and run the compose file with it",
         &[Test],
     ),
     need(

@@ -16,6 +16,9 @@ const LINKER_VERSION: &str = "0.13.0";
 const NEXTEST_VERSION: &str = "0.9.143";
 const FUZZ_VERSION: &str = "0.13.2";
 
+/// netavark makes the networks of a compose file, by way of iptables.
+const CONTAINERS: &[&str] = &["podman", "runc", "netavark", "iptables"];
+
 /// A need and how it stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -73,6 +76,7 @@ fn state(facts: &Facts, id: Id) -> State {
         Id::H2load => tool(facts.has(Id::H2load), &["nghttp2-client"]),
         Id::SystemdAnalyze => tool(facts.has(Id::SystemdAnalyze), &["systemd"]),
         Id::Promtool => tool(facts.has(Id::Promtool), &["prometheus"]),
+        Id::Podman => tool(facts.has(Id::Podman), CONTAINERS),
         Id::Nginx => tool(facts.has(Id::Nginx), &["nginx"]),
         Id::Haproxy => tool(facts.has(Id::Haproxy), &["haproxy"]),
         Id::Wrk => tool(facts.has(Id::Wrk), &["wrk"]),
