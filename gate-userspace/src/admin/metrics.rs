@@ -83,6 +83,11 @@ impl Api {
                 u64::from(grants.is_fresh(self.control.clock().now())),
             ),
             (
+                "gate_store_parted",
+                "1 while the store at hand does not go on from what was followed.",
+                u64::from(self.control.store_parting().is_some()),
+            ),
+            (
                 "gate_packet_up",
                 "1 when the packet ring stands everywhere.",
                 u64::from(packet.ring.state == RingState::Up),

@@ -8,7 +8,7 @@ use super::{Actor, Control, Refused};
 use crate::{
     clock::Stamp,
     secret::Keyring,
-    store::{Change, Note, StoreError, Write},
+    store::{Change, Note, Parting, StoreError, Write},
 };
 
 impl Control {
@@ -60,6 +60,11 @@ impl Control {
             })
         })
         .await
+    }
+
+    /// Why the store at hand is not believed; none = it is.
+    pub fn store_parting(&self) -> Option<Parting> {
+        self.desk.store.parting()
     }
 
     pub async fn check_store(&self) -> Result<(), StoreError> {
