@@ -41,3 +41,5 @@ mod watch;
 mod explain;
 
 mod deployed;
+
+mod bulk;
