@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use harness::postgres::Postgres;
+use harness::probe::Syn;
 use serde_json::Value;
 
 use crate::site::{Fleet, Host, fleet_with_standby, until};
@@ -86,6 +87,52 @@ async fn standby_takes_over_within_staleness_and_nothing_is_lost_or_reopened() {
         hosts.iter().all(|host| host["state"] == "live")
     })
     .await;
+}
+
+/// It takes connections and never answers, and so does what stands already.
+#[tokio::test]
+async fn primary_that_hangs_is_left_for_its_standby() {
+    let Some(fleet) = fleet_with_standby("60s").await else {
+        return;
+    };
+    let (first, second) = (&fleet.hosts[0], &fleet.hosts[1]);
+    let standby = fleet.standby.as_ref().unwrap();
+    let kept = opened(first, second, "kept", "").await;
+    fleet.postgres.hang(true).unwrap();
+    standby.promote().unwrap();
+    let since = Instant::now();
+    until(async || {
+        let open = "rollout open after --client trainer --timeout 30s";
+        first.ctl().run(open, "").await.unwrap().status == Some(0)
+    })
+    .await;
+    assert!(since.elapsed() < 3 * TAKEOVER, "{:?}", since.elapsed());
+    until(async || second.rollouts().await.contains(&"after".to_owned())).await;
+    assert_eq!(second.status("kept", &kept).await, Some(200));
+    // It goes on as if nothing had happened, and nobody listens.
+    fleet.postgres.hang(false).unwrap();
+    let closed = first.ctl().json("rollout close kept --wait 30s").await;
+    assert!(closed.is_ok(), "{closed:?}");
+    assert_eq!(second.knock().await, Syn::Silent);
+}
+
+/// A primary that is cut off from its standby may have been replaced: it keeps nobody fresh.
+#[tokio::test]
+async fn primary_without_its_standby_takes_no_heartbeat() {
+    let Some(mut fleet) = fleet_with_standby("4s").await else {
+        return;
+    };
+    let token = opened(&fleet.hosts[0], &fleet.hosts[1], "kept", "").await;
+    assert_eq!(fleet.hosts[1].status("kept", &token).await, Some(200));
+    fleet.standby.as_mut().unwrap().kill().unwrap();
+    let host = &fleet.hosts[1];
+    until(async || host.status("kept", &token).await == Some(503)).await;
+    // However long it lasts, it does not fill the server with those who wait.
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gated'";
+    let waiting = fleet.postgres.query("postgres", waiting).unwrap();
+    assert!(waiting.parse::<usize>().unwrap() <= 3 * 5, "{waiting}");
+    fleet.standby.as_mut().unwrap().restart().await.unwrap();
+    until(async || host.status("kept", &token).await == Some(200)).await;
 }
 
 /// It stands first in the URL, takes writes, and knows nothing of what happened since.

@@ -136,6 +136,21 @@ impl Postgres {
         server.wait().context("wait for Postgres").map(drop)
     }
 
+    /// Makes the server and everything it started hang, or go on.
+    pub fn hang(&self, does: bool) -> anyhow::Result<()> {
+        let (server, _log) = self.server.as_ref().context("it runs")?;
+        let signal = if does {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        let id = i32::try_from(server.id()).context("a number of a process")?;
+        for process in std::iter::once(id).chain(children(server.id())) {
+            kill(Pid::from_raw(process), signal).context("signal Postgres")?;
+        }
+        Ok(())
+    }
+
     /// Starts a stopped server again on what it left.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         let data = self.data();

@@ -52,11 +52,12 @@ async fn on_a_terminal_a_bar_says_how_far_it_is() {
     let Some(script) = harness::need::program("script") else {
         return;
     };
-    let gatectl = std::env::var("GATECTL_BIN").unwrap();
+    let gatectl = harness::need::built("GATECTL_BIN");
     let socket = place.gated.run_dir().join("admin.sock");
     let file = place.file(MANY);
     let line = format!(
-        "{gatectl} rollout open --from {} --socket {}",
+        "{} rollout open --from {} --socket {}",
+        gatectl.display(),
         file.display(),
         socket.display()
     );
@@ -147,7 +148,7 @@ async fn gate_that_is_killed_half_way_loses_nothing_that_was_shown() {
     assert_eq!(broken.status, Some(3), "{}", broken.stderr);
     let shown = tokens(&broken);
     assert!(
-        shown.len() < many && shown.len() % STEP == 0,
+        shown.len() < many && shown.len().is_multiple_of(STEP),
         "{}",
         shown.len()
     );

@@ -286,18 +286,18 @@ impl Postgres {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.judged(patiently(work).await)
+        let done = patiently(work).await;
+        if matches!(done, Err(StoreError::Slow)) {
+            self.dialer.look().await;
+        }
+        self.judged(done)
     }
 
-    /// After a failure that another server may not have, the connections that stand are left.
+    /// What leads to a server that is none any more is not used again.
     fn judged<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         match &done {
             Err(StoreError::Parted(parting)) => self.history().part(*parting),
-            Err(StoreError::Away(why)) if self.dialer.is_choosing() || is_fenced(&**why) => {
-                self.history().suspect();
-            }
-            // One that hangs is waited for where there is no other.
-            Err(StoreError::Slow) if self.dialer.is_choosing() => self.history().suspect(),
+            Err(StoreError::Away(why)) if is_fenced(&**why) => self.history().suspect(),
             Ok(_) | Err(_) => {}
         }
         done

@@ -142,15 +142,19 @@ impl Site {
             last_byte: Times::new(3)?,
             answered: Times::new(3)?,
         };
-        let at = match asked {
-            Asked::There => self.gates.get(1),
-            Asked::Elsewhere => self.gates.first(),
-        };
-        let admin = Admin::at(at.context("a host")?.run_dir().join("admin.sock"));
+        let admin = self.admin(match asked {
+            Asked::There => 1,
+            Asked::Elsewhere => 0,
+        })?;
         for round in 0..rounds {
             self.round(&admin, round, &mut measured).await?;
         }
         Ok(measured)
+    }
+
+    fn admin(&self, host: usize) -> anyhow::Result<Admin> {
+        let gate = self.gates.get(host).context("a host")?;
+        Ok(Admin::at(gate.run_dir().join("admin.sock")))
     }
 
     async fn round(
@@ -159,10 +163,11 @@ impl Site {
         round: usize,
         measured: &mut Measured,
     ) -> anyhow::Result<()> {
+        let there = self.admin(1)?;
         let ids: Vec<String> = (0..RUNNING).map(|n| format!("r-{round}-{n}")).collect();
         let mut ends = JoinSet::new();
         for (number, id) in ids.iter().enumerate() {
-            let mut events = self.running(admin, id).await?;
+            let mut events = self.running(admin, &there, id).await?;
             ends.spawn(async move {
                 while events.next().await.is_some() {}
                 (number, Instant::now())
@@ -188,15 +193,14 @@ impl Site {
     }
 
     /// A stream on the second host, its first event read.
-    async fn running(&self, admin: &Admin, id: &str) -> anyhow::Result<Events> {
+    async fn running(&self, admin: &Admin, there: &Admin, id: &str) -> anyhow::Result<Events> {
         let open = json!({"rollout": id, "client": "bench", "host": "h2",
             "sources": ["10.79.2.2/32"]});
         let opened = admin.ask("POST", "/v1/rollouts", open).await?;
         let token = opened["token"].as_str().context("a token")?;
-        let carrier = self.gates.get(1).context("a second host")?;
-        while carrier.ctl().json("status").await?["revision"].as_u64() < opened["revision"].as_u64()
-        {
-        }
+        let revision = opened["revision"].as_u64();
+        let status = || there.ask("GET", "/v1/status", serde_json::Value::Null);
+        while status().await?["revision"].as_u64() < revision {}
         let gate = SocketAddr::from((Ipv4Addr::new(10, 79, 2, 1), PORT));
         let call = Call::chat(&format!("/rollout/{id}/v1"), None).bearer(token);
         let caller = self.callers.get(1).context("its caller")?;

@@ -146,8 +146,9 @@ fn stuck(gate: &Gate, close: &RolloutClose, fault: Fault, bulk: &Bulk) -> Fault 
     }
     let go_on = format!("go on with {}", go_on(gate, close));
     let hint = match fault.hint_text() {
-        Some(hint) => format!("{hint}; {go_on}"),
-        None => go_on,
+        // Whoever closes does not want it opened.
+        Some(hint) if !fault.is_answer(StatusCode::NOT_FOUND) => format!("{hint}; {go_on}"),
+        Some(_) | None => go_on,
     };
     let what = format!("closed {} of {}", bulk.done, bulk.total);
     Fault::failed(fault.exit, what).because(fault).hint(hint)

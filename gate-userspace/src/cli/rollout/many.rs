@@ -42,7 +42,8 @@ pub(super) async fn open(
     let skip = open.skip.unwrap_or_default();
     let left = rollouts.get(skip..).unwrap_or_default();
     if left.is_empty() {
-        let text = format!("{} holds {} rollouts", place(file), rollouts.len());
+        let (count, place) = (rollouts.len(), place(file));
+        let text = format!("{place} holds {count} rollouts, and {skip} of them are left out");
         return Err(Fault::refused(text).hint("there is none to open"));
     }
     let resume = Resume {
@@ -117,9 +118,14 @@ impl Resume<'_> {
         }
         let go_on = self.go_on(done);
         let hint = if fault.is_certain() {
-            match fault.hint_text() {
-                Some(hint) => format!("{hint}; then go on with {go_on}"),
-                None => format!("go on with {go_on}"),
+            // That is true of its own call alone.
+            let own = fault.hint_text().unwrap_or_default();
+            match own
+                .trim_end_matches("nothing was opened")
+                .trim_end_matches("; ")
+            {
+                "" => format!("go on with {go_on}"),
+                own => format!("{own}; then go on with {go_on}"),
             }
         } else {
             format!(

@@ -59,14 +59,14 @@ impl Address {
             None => SslMode::Disable,
         });
         let is_one_of_several = config.get_hosts().len().max(config.get_hostaddrs().len()) > 1;
-        match config.get_target_session_attrs() {
-            TargetSessionAttrs::ReadOnly => return Err(BadUrl::Standby),
-            // A standby is no server of a store, wherever it stands in the list.
-            TargetSessionAttrs::Any if is_one_of_several => {
-                config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-            }
-            // What is in front of one server may choose by itself.
-            _ => {}
+        let attributes = config.get_target_session_attrs();
+        if attributes == TargetSessionAttrs::ReadOnly {
+            return Err(BadUrl::Standby);
+        }
+        // A standby is no server of a store, wherever it stands in the list. What is in front of
+        // one server may choose by itself.
+        if attributes == TargetSessionAttrs::Any && is_one_of_several {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         Ok(Self { config, roots })
     }

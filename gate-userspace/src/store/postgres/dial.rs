@@ -42,10 +42,6 @@ struct Reached {
 }
 
 impl Dialer {
-    pub(super) fn is_choosing(&self) -> bool {
-        self.servers.len() > 1
-    }
-
     /// May take for ever: whoever waits has a limit.
     pub(super) async fn dial(&self) -> Result<Call, Error> {
         if let [only] = &*self.servers {
@@ -76,6 +72,17 @@ impl Dialer {
             }
             (None, Some(why)) => Err(why),
             (None, None) => std::future::pending().await,
+        }
+    }
+
+    /// Looks whether another server has taken the place of one that hangs. Connections that stand are
+    /// kept where none has: each that is left behind may occupy its server.
+    pub(super) async fn look(&self) {
+        if self.servers.len() > 1 {
+            let looked = tokio::time::timeout(EACH + GRACE, self.dial()).await;
+            if let Ok(Err(why)) = looked {
+                tracing::debug!(error = %why, "no other server takes writes");
+            }
         }
     }
 
