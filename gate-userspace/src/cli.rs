@@ -15,6 +15,7 @@ mod keys;
 mod store;
 mod import;
 mod progress;
+mod bulk;
 mod status;
 mod look;
 mod operator;
@@ -105,7 +106,7 @@ fn obey(cli: Cli, command: String) -> Result<Exit, Fault> {
 async fn act(gate: &Gate, paper: Paper, command: Command) -> Result<Answer, Fault> {
     match command {
         Command::Client(command) => client::run(gate, command).await,
-        Command::Rollout(command) => rollout::run(gate, command).await,
+        Command::Rollout(command) => rollout::run(gate, paper, command).await,
         Command::Env(args) => env::run(gate, paper, args).await,
         Command::Key(command) => key::run(gate, command).await,
         Command::Store(command) => store::run(gate, command).await,

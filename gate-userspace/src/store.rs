@@ -18,7 +18,7 @@ pub(crate) use change::Entity;
 pub use change::{Change, Commit, Filter, Line, News, Note, Snapshot, Told, Write};
 pub use embedded::Embedded;
 pub use place::{BadPlace, BadServer, StorePlace};
-pub use postgres::{Postgres, host_grants};
+pub use postgres::{Parting, Postgres, host_grants};
 pub use row::BadRow;
 
 use crate::{
@@ -62,6 +62,9 @@ pub enum StoreError {
     Forbidden(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the store did not answer in time")]
     Slow,
+    /// There is a server, and it is not where this host was.
+    #[error(transparent)]
+    Parted(#[from] Parting),
     #[error("the store is closed")]
     Closed,
 }
@@ -104,7 +107,7 @@ pub enum Rejection {
 impl StoreError {
     /// Whether it may be there again later, as it was.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Away(_) | Self::Slow)
+        matches!(self, Self::Away(_) | Self::Slow | Self::Parted(_))
     }
 }
 
@@ -220,6 +223,14 @@ impl Store {
         match self {
             Self::Embedded(_) => true,
             Self::Postgres(store) => store.may_write(),
+        }
+    }
+
+    /// Why the store at hand is not believed, where it does not go on from what was followed.
+    pub fn parting(&self) -> Option<Parting> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Postgres(store) => store.parting(),
         }
     }
 

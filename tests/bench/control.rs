@@ -4,6 +4,7 @@
 //! There is no peer that does the same, so goals stand beside the values and nothing is a ratio.
 
 mod admin;
+mod fleet;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -50,11 +51,18 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Table>> {
         upstream: UPSTREAM,
         tls: None,
     };
-    let _upstream = stream::server::start(task, RATE)?;
-    runtime.block_on(async {
+    let upstream = stream::server::start(task, RATE)?;
+    let one = runtime.block_on(async {
         let work = all(&place, effort.tokens);
         tokio::time::timeout(PATIENCE, work).await?
-    })
+    })?;
+    // What follows has the cores for itself.
+    drop(upstream);
+    let fleet = runtime.block_on(async {
+        let work = fleet::measure(effort);
+        tokio::time::timeout(PATIENCE, work).await?
+    })?;
+    Ok(one.into_iter().chain(fleet).collect())
 }
 
 async fn all(place: &Namespace, many: usize) -> anyhow::Result<Vec<Table>> {

@@ -16,4 +16,6 @@ mod outage;
 
 mod killed;
 
+mod failover;
+
 mod tools;

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 const PORT: u16 = 8765;
 const UPSTREAM_PORT: u16 = 9000;
+const STANDBY_PORT: u16 = 5433;
 
 /// Between two looks at something that is about to be.
 const LOOK: Duration = Duration::from_millis(20);
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) struct Fleet {
     pub(crate) hosts: Vec<Host>,
     pub(crate) postgres: Postgres,
+    /// Follows the other one, where a test asks for it.
+    pub(crate) standby: Option<Postgres>,
     _database: Namespace,
 }
 
@@ -46,20 +49,39 @@ pub(crate) async fn fleet() -> Option<Fleet> {
 
 /// A fleet whose hosts serve for this long without word from the store.
 pub(crate) async fn fleet_for(staleness: &str) -> Option<Fleet> {
+    start(staleness, false).await
+}
+
+/// A fleet whose store has a standby, which holds a change before that is answered.
+pub(crate) async fn fleet_with_standby(staleness: &str) -> Option<Fleet> {
+    start(staleness, true).await
+}
+
+async fn start(staleness: &str, with_standby: bool) -> Option<Fleet> {
     if !harness::need::root() {
         return None;
     }
     let database = Namespace::new("database").unwrap();
     let places: Vec<Namespace> = (1..=3).map(|number| host(&database, number)).collect();
     let postgres = Postgres::start(&database).await.unwrap()?;
+    let standby = if with_standby {
+        let standby = postgres.standby(STANDBY_PORT).await.unwrap();
+        postgres.set("synchronous_standby_names", "*").unwrap();
+        Some(standby)
+    } else {
+        None
+    };
+    let servers: Vec<&Postgres> = std::iter::once(&postgres).chain(&standby).collect();
     let mut hosts = Vec::new();
     for (number, place) in (1..).zip(places) {
-        hosts.push(Host::start(number, place, &postgres, staleness).await);
+        let url = Postgres::url_of(&servers, server(number));
+        hosts.push(Host::start(number, place, &url, staleness).await);
     }
     hosts[0].ctl().json("client add trainer").await.unwrap();
     Some(Fleet {
         hosts,
         postgres,
+        standby,
         _database: database,
     })
 }
@@ -87,7 +109,7 @@ fn server(number: u8) -> IpAddr {
 }
 
 impl Host {
-    async fn start(number: u8, place: Namespace, postgres: &Postgres, staleness: &str) -> Self {
+    async fn start(number: u8, place: Namespace, url: &str, staleness: &str) -> Self {
         let caller = Namespace::new(&format!("caller {number}")).unwrap();
         let near = End {
             place: &place,
@@ -111,8 +133,7 @@ impl Host {
                 (Ipv4Addr::LOCALHOST, UPSTREAM_PORT).into(),
             )
             .config(&format!(
-                "[gate]\nhost = \"h{number}\"\n[admin]\nlisten = \"127.0.0.1:8766\"\n[store]\nurl = \"{}\"\nstaleness = \"{staleness}\"\nskew = \"1s\"\n",
-                postgres.url(server(number))
+                "[gate]\nhost = \"h{number}\"\n[admin]\nlisten = \"127.0.0.1:8766\"\n[store]\nurl = \"{url}\"\nstaleness = \"{staleness}\"\nskew = \"1s\"\n"
             ))
             .flag("--upstream-key-env", "FLEET_UPSTREAM_KEY")
             .env("FLEET_UPSTREAM_KEY", "sk-fleet-provider-key-0001");

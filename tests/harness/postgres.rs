@@ -20,6 +20,10 @@ use crate::netns::Namespace;
 use crate::scratch::Scratch;
 
 const OWNER: &str = "postgres";
+const PORT: u16 = 5432;
+
+/// What [`Postgres::set`] may replace.
+const SETTINGS: &str = "\nfsync = off\nmax_connections = 40\n";
 
 /// Ends a broken run.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -27,6 +31,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Postgres {
     place: Namespace,
     programs: PathBuf,
+    port: u16,
     server: Option<(Child, Log)>,
     // After the server: fields drop in order, and the folder goes last.
     folder: Scratch,
@@ -41,34 +46,81 @@ impl Postgres {
             need::that(false, "Postgres is not installed");
             return Ok(None);
         };
-        let folder = Scratch::new()?;
-        let (uid, gid) = (owner.uid.as_raw(), owner.gid.as_raw());
-        chown(folder.path(), Some(uid), Some(gid)).context("give the folder to postgres")?;
-        let mut postgres = Self {
-            place: place.clone(),
-            programs,
-            server: None,
-            folder,
-        };
-        let data = postgres.folder.join("data");
-        let made = postgres
-            .as_owner("initdb")
-            .args(["-A", "trust", "-U", "gate", "--no-sync", "-D"])
-            .arg(&data)
-            .output()
-            .context("run initdb")?;
-        let said = String::from_utf8_lossy(&made.stderr);
-        anyhow::ensure!(made.status.success(), "initdb: {said}");
-        let rules = "local all all trust\nhost all all all trust\n";
+        let mut postgres = Self::in_folder(place, programs, &owner, PORT)?;
+        let data = postgres.data();
+        let mut initdb = postgres.as_owner("initdb");
+        initdb.args(["-A", "trust", "-U", "gate", "--no-sync", "-D"]);
+        run(initdb.arg(&data))?;
+        let rules = "local all all trust\nlocal replication all trust\nhost all all all trust\n";
         fs::write(data.join("pg_hba.conf"), rules).context("write pg_hba.conf")?;
+        let settings = data.join("postgresql.conf");
+        let made = fs::read_to_string(&settings).context("read postgresql.conf")?;
+        fs::write(&settings, made + SETTINGS).context("write postgresql.conf")?;
         postgres.restart().await?;
         postgres.query("postgres", "CREATE DATABASE gate")?;
         Ok(Some(postgres))
     }
 
+    /// A second server beside this one that follows it, and takes no writes until it is promoted.
+    pub async fn standby(&self, port: u16) -> anyhow::Result<Self> {
+        let owner = User::from_name(OWNER).context("look for the user postgres")?;
+        let owner = owner.context("this server has an owner")?;
+        let mut standby = Self::in_folder(&self.place, self.programs.clone(), &owner, port)?;
+        let mut copy = standby.as_owner("pg_basebackup");
+        copy.args(["-U", "gate", "-h"]).arg(self.folder.path());
+        copy.args(["-p", &self.port.to_string(), "-D"]);
+        copy.arg(standby.data());
+        // `-R`: it follows where it was copied from.
+        run(copy.args(["-R", "-X", "stream", "-c", "fast", "--no-sync"]))?;
+        standby.restart().await?;
+        Ok(standby)
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) -> anyhow::Result<()> {
+        let promoted = self.query("postgres", "SELECT pg_promote()")?;
+        anyhow::ensure!(promoted == "t", "the standby stays one: {promoted}");
+        Ok(())
+    }
+
+    /// Writes a setting, and reads it in.
+    pub fn set(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        self.query("postgres", &format!("ALTER SYSTEM SET {name} = '{value}'"))?;
+        self.query("postgres", "SELECT pg_reload_conf()").map(drop)
+    }
+
     /// Where `address` of its place is its own.
     pub fn url(&self, address: IpAddr) -> String {
-        format!("postgres://gate@{address}/gate?sslmode=disable")
+        Self::url_of(&[self], address)
+    }
+
+    /// The same for several servers of one place, in that order.
+    pub fn url_of(servers: &[&Self], address: IpAddr) -> String {
+        let servers = servers.iter().map(|one| format!("{address}:{}", one.port));
+        let servers: Vec<String> = servers.collect();
+        format!("postgres://gate@{}/gate?sslmode=disable", servers.join(","))
+    }
+
+    fn in_folder(
+        place: &Namespace,
+        programs: PathBuf,
+        owner: &User,
+        port: u16,
+    ) -> anyhow::Result<Self> {
+        let folder = Scratch::new()?;
+        let (uid, gid) = (owner.uid.as_raw(), owner.gid.as_raw());
+        chown(folder.path(), Some(uid), Some(gid)).context("give the folder to postgres")?;
+        Ok(Self {
+            place: place.clone(),
+            programs,
+            port,
+            server: None,
+            folder,
+        })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     /// `kill -9` of the server and of everything it started.
@@ -85,9 +137,24 @@ impl Postgres {
         server.wait().context("wait for Postgres").map(drop)
     }
 
+    /// Makes the server and everything it started hang, or go on.
+    pub fn hang(&self, does: bool) -> anyhow::Result<()> {
+        let (server, _log) = self.server.as_ref().context("it runs")?;
+        let signal = if does {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        let id = i32::try_from(server.id()).context("a number of a process")?;
+        for process in std::iter::once(id).chain(children(server.id())) {
+            kill(Pid::from_raw(process), signal).context("signal Postgres")?;
+        }
+        Ok(())
+    }
+
     /// Starts a stopped server again on what it left.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
-        let data = self.folder.join("data");
+        let data = self.data();
         // The rest of a killed server may still hold its memory for a moment.
         for _ in 0..50 {
             let mut command = self.as_owner("postgres");
@@ -99,13 +166,14 @@ impl Postgres {
                 "unix_socket_directories={}",
                 self.folder.path().display()
             ));
-            command.args(["-c", "fsync=off", "-c", "max_connections=40"]);
+            command.args(["-p", &self.port.to_string()]);
             command.stdin(Stdio::null()).stdout(Stdio::null());
             let child = command.stderr(Stdio::piped()).spawn();
             let mut child = child.context("start Postgres")?;
             let err = child.stderr.take().context("stderr was asked for")?;
             let log = Log::follow(vec![Box::new(err)]);
-            let is_ready = |line: &str| line.contains("ready to accept connections");
+            // A standby is ready to accept read-only ones.
+            let is_ready = |line: &str| line.contains("ready to accept");
             let ready = log.wait(PATIENCE, is_ready).await;
             if ready.is_ok() {
                 self.server = Some((child, log));
@@ -175,7 +243,7 @@ impl Postgres {
             database,
         ]);
         command.arg("-h").arg(self.folder.path());
-        command.args(["-c", statement]);
+        command.args(["-p", &self.port.to_string(), "-c", statement]);
         command
     }
 
@@ -196,6 +264,14 @@ impl Drop for Postgres {
             eprintln!("Postgres may be left behind: {cause:#}");
         }
     }
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let done = command.output();
+    let done = done.with_context(|| format!("run {command:?}"))?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    anyhow::ensure!(done.status.success(), "{command:?}: {said}");
+    Ok(())
 }
 
 /// Debian keeps the server's programs out of PATH.

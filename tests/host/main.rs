@@ -47,3 +47,5 @@ mod measured;
 mod explain;
 
 mod deployed;
+
+mod bulk;

@@ -43,7 +43,7 @@ enum Part {
     Request,
     /// Event streams
     Stream,
-    /// Provisioning, revocation and restart
+    /// Provisioning, revocation on one host and across a fleet, and restart
     Control,
     All,
 }

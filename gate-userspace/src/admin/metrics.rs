@@ -94,6 +94,9 @@ impl Api {
             "1 while the store was heard of lately enough.",
         )
         .sample(&[], u8::from(is_fresh));
+        let help = "1 while the store at hand does not go on from what was followed.";
+        out.gauge("gate_store_parted", help)
+            .sample(&[], u8::from(self.control.store_parting().is_some()));
         let heard = self.control.store_heard();
         let help = "Since this host and its store last heard of each other; 0 for a file.";
         out.gauge("gate_store_age_seconds", help)

@@ -27,6 +27,8 @@ const KEPT_FOR: Duration = Duration::from_mins(10);
 const LONGEST_KEY: usize = 255;
 /// More than this, and the oldest answer goes early.
 const MOST: usize = 4096;
+/// The same for what they hold together: an answer to thousands is large.
+const LARGEST: usize = 64 * 1024 * 1024;
 
 #[derive(Default)]
 pub(super) struct Replays {
@@ -46,6 +48,14 @@ struct Kept {
     until: Stamp,
     question: [u8; 32],
     answer: Answer,
+}
+
+impl Kept {
+    /// One that is still worked on has none.
+    fn size(&self) -> usize {
+        let answer = self.answer.try_lock();
+        answer.map_or(0, |answer| answer.as_ref().map_or(0, |text| text.len()))
+    }
 }
 
 impl Api {
@@ -97,10 +107,16 @@ impl Replays {
         let question = Sha256::digest(question).into();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.until > now);
-        if kept.len() >= MOST && !kept.contains_key(&name) {
-            let oldest = kept.iter().min_by_key(|(_, kept)| kept.until);
-            let oldest = oldest.map(|(name, _)| name.clone());
-            oldest.and_then(|name| kept.remove(&name));
+        if !kept.contains_key(&name) {
+            let mut held: usize = kept.values().map(Kept::size).sum();
+            while kept.len() >= MOST || held > LARGEST {
+                let oldest = kept.iter().min_by_key(|(_, kept)| kept.until);
+                let Some(name) = oldest.map(|(name, _)| name.clone()) else {
+                    break;
+                };
+                let gone = kept.remove(&name).map_or(0, |kept| kept.size());
+                held = held.saturating_sub(gone);
+            }
         }
         let kept = kept.entry(name).or_insert_with(|| Kept {
             until: now.after(KEPT_FOR),

@@ -36,6 +36,7 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
     let mut warnings = packet.warnings;
     warnings.extend(api.inspect.warnings());
     warnings.extend(spoofable(grants, &packet.homes));
+    warnings.extend(store(&api));
     match grants.mode() {
         Mode::Closed => warnings.push("closed by panic: nothing is served".to_owned()),
         Mode::Audit => warnings.push("audit mode: strangers pass and are counted".to_owned()),
@@ -58,6 +59,24 @@ pub(super) async fn status(State(api): State<Api>) -> Json<Status> {
         revoke: Spread::of(&api.control.endings(Origin::Here)),
         warnings,
     })
+}
+
+/// How the store stands, when it does not.
+fn store(api: &Api) -> Option<String> {
+    let is_fresh = api.control.grants().is_fresh(api.control.clock().now());
+    let meanwhile = if is_fresh {
+        "calls are served until it was not heard of for too long"
+    } else {
+        "nobody is served"
+    };
+    match api.control.store_parting() {
+        Some(parting) => Some(format!(
+            "the store is not believed, {meanwhile}: {parting} (fence that server; where it is \
+             meant, as after a restored backup, restart gated)"
+        )),
+        None if is_fresh => None,
+        None => Some("the store was not heard of for too long: nobody is served".to_owned()),
+    }
 }
 
 /// What is known by its address alone, named while there are few.

@@ -1,5 +1,7 @@
 //! What a revoke, close or disable did, and whether every host of the fleet has done it.
 
+use serde_json::Value;
+
 use super::{
     call::{Gate, Question},
     exit::Exit,
@@ -11,7 +13,10 @@ use crate::admin::wire;
 
 /// Asks for an ending. Where the operator waits for the fleet, a host that lags is a refusal.
 pub(super) async fn answer(gate: &Gate, question: Question, wait: bool) -> Result<Answer, Fault> {
-    let json = gate.ask(question).await?;
+    of(gate.ask(question).await?, wait)
+}
+
+pub(super) fn of(json: Value, wait: bool) -> Result<Answer, Fault> {
     let ended: wire::Ended = super::print::read(&json)?;
     let behind: Vec<String> = ended
         .hosts

@@ -33,6 +33,11 @@ impl Fault {
         Self::new(Exit::Unreachable, what)
     }
 
+    /// Part of it was done; how to exit is what stopped it.
+    pub(super) fn failed(exit: Exit, what: impl Into<String>) -> Self {
+        Self::new(exit, what)
+    }
+
     #[must_use]
     pub(super) fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
@@ -62,6 +67,25 @@ impl Fault {
 
     pub(super) fn is_answer(&self, status: http::StatusCode) -> bool {
         self.status == Some(status)
+    }
+
+    /// Whether nothing of what was asked was done: the gate understood it and said no.
+    pub(super) fn is_certain(&self) -> bool {
+        self.status.is_some_and(|status| {
+            status.is_client_error() || status == http::StatusCode::INSUFFICIENT_STORAGE
+        })
+    }
+
+    /// The gate counts the items of one call; so many went in calls before it.
+    #[must_use]
+    pub(super) fn counted_from(mut self, before: usize) -> Self {
+        let item = self.what.strip_prefix("item ");
+        if let Some((number, why)) = item.and_then(|item| item.split_once(": "))
+            && let Ok(number) = number.parse::<usize>()
+        {
+            self.what = format!("item {}: {why}", number + before);
+        }
+        self
     }
 
     pub(super) fn hint_text(&self) -> Option<&str> {

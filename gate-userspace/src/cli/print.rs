@@ -4,6 +4,7 @@
 //! terminal, and a reader that goes away early has seen enough.
 
 mod table;
+mod sheet;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -11,6 +12,8 @@ use std::{
 };
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
+
+pub(super) use sheet::Sheet;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,6 +30,8 @@ pub(super) struct Answer {
     pub(super) json: Value,
     pub(super) view: Vec<Block>,
     pub(super) exit: Exit,
+    /// It was written piece by piece.
+    is_written: bool,
 }
 
 /// One piece of the form for people.
@@ -77,6 +82,15 @@ impl Answer {
             json,
             view,
             exit: Exit::Ok,
+            is_written: false,
+        }
+    }
+
+    /// Nothing is left to write.
+    pub(super) fn written() -> Self {
+        Self {
+            is_written: true,
+            ..Self::new(Value::Null, Vec::new())
         }
     }
 
@@ -123,6 +137,9 @@ pub(super) fn read<T: DeserializeOwned>(json: &Value) -> Result<T, Fault> {
 
 /// Writes the answer as asked.
 pub(super) fn answer(answer: &Answer, paper: Paper) -> Result<(), Fault> {
+    if answer.is_written {
+        return Ok(());
+    }
     let text = match paper.output {
         Output::Table => table::table(&answer.view, paper),
         Output::Json => json(&answer.json, paper),

@@ -23,6 +23,11 @@ impl Progress {
         Self(bar)
     }
 
+    /// Nothing, wherever.
+    pub(super) fn hidden() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
     pub(super) fn about(&self, what: &'static str) {
         self.0.set_message(what);
     }
@@ -30,6 +35,11 @@ impl Progress {
     pub(super) fn at(&mut self, done: u64, of: u64) {
         self.0.set_length(of);
         self.0.set_position(done);
+    }
+
+    /// Writes something else in between.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
     }
 
     pub(super) fn end(self) {

@@ -1,24 +1,29 @@
 //! `gatectl rollout`: sandboxed runs, one or thousands at once.
 
 mod open;
+mod many;
+mod close;
 
 use http::StatusCode;
 use serde_json::Value;
 
 use super::{
     call::{Gate, Question, whole_seconds},
-    ended,
     fault::Fault,
-    parse::{RolloutClose, RolloutCommand, RolloutList, RolloutRotate},
-    print::{Answer, Block, Tone},
+    parse::{RolloutCommand, RolloutList, RolloutRotate},
+    print::{Answer, Block, Paper, Tone},
     words,
 };
 use crate::{admin::wire, ident::RolloutId};
 
-pub(super) async fn run(gate: &Gate, command: RolloutCommand) -> Result<Answer, Fault> {
+pub(super) async fn run(
+    gate: &Gate,
+    paper: Paper,
+    command: RolloutCommand,
+) -> Result<Answer, Fault> {
     match command {
         RolloutCommand::Open(open) => match &open.from {
-            Some(file) => open::many(gate, file, open.idempotency_key.clone()).await,
+            Some(file) => many::open(gate, paper, &open, file).await,
             None => open::one(gate, *open).await,
         },
         RolloutCommand::List(list) => self::list(gate, list).await,
@@ -40,7 +45,7 @@ pub(super) async fn run(gate: &Gate, command: RolloutCommand) -> Result<Answer, 
                 &format!("rollout {} drains", named.id),
             ))
         }
-        RolloutCommand::Close(close) => self::close(gate, close).await,
+        RolloutCommand::Close(close) => close::close(gate, paper, close).await,
     }
 }
 
@@ -126,19 +131,6 @@ async fn rotate(gate: &Gate, rotate: &RolloutRotate) -> Result<Answer, Fault> {
     let question = Question::post(format!("{}/rotate", path(&rotate.id))).json(&body);
     let json = gate.ask(question).await.map_err(unknown)?;
     Ok(words::rotated(json))
-}
-
-async fn close(gate: &Gate, close: RolloutClose) -> Result<Answer, Fault> {
-    let body = wire::RolloutClose {
-        ids: close.ids,
-        client: close.client,
-    };
-    let question = Question::delete("/v1/rollouts")
-        .json(&body)
-        .wait(close.wait);
-    ended::answer(gate, question, close.wait.is_some())
-        .await
-        .map_err(unknown)
 }
 
 fn path(id: &RolloutId) -> String {

@@ -9,7 +9,9 @@ mod hidden;
 
 use std::{
     env::VarError,
+    fs::File,
     io::{self, IsTerminal as _, Read as _},
+    path::Path,
 };
 
 use serde_json::Value;
@@ -69,17 +71,47 @@ pub(super) fn json_from_stdin(what: &str) -> Result<Value, Fault> {
     json_from(&read_all()?, what, "stdin")
 }
 
+/// The text of a file, or of stdin for `-`.
+pub(super) fn text_of(file: &Path, what: &str) -> Result<Secret, Fault> {
+    let place = place(file);
+    let text = if file == Path::new("-") {
+        read_all()?
+    } else {
+        let opened = File::open(file)
+            .map_err(|cause| Fault::refused(format!("cannot read {place}")).because(cause))?;
+        read_from(opened, &place)?
+    };
+    present(&text, what, &place)
+}
+
+/// What a file is called in words.
+pub(super) fn place(file: &Path) -> String {
+    if file == Path::new("-") {
+        "stdin".to_owned()
+    } else {
+        file.display().to_string()
+    }
+}
+
 /// A JSON document with secrets in it.
 pub(super) fn json_from(text: &str, what: &str, place: &str) -> Result<Value, Fault> {
     let text = present(text, what, place)?;
-    serde_json::from_str(text.reveal()).map_err(|cause| {
-        // The parser's own words could quote the document.
-        Fault::refused(format!(
-            "{what} from {place} is not JSON at line {} column {}",
-            cause.line(),
-            cause.column()
-        ))
-    })
+    serde_json::from_str(text.reveal()).map_err(|cause| not_json(&cause, what, place))
+}
+
+/// One JSON document after the other, as in a file with one a line.
+pub(super) fn documents(text: &Secret, what: &str, place: &str) -> Result<Vec<Value>, Fault> {
+    let documents = serde_json::Deserializer::from_str(text.reveal()).into_iter();
+    let documents: Result<_, _> = documents.collect();
+    documents.map_err(|cause| not_json(&cause, what, place))
+}
+
+/// The parser's own words could quote the document.
+fn not_json(cause: &serde_json::Error, what: &str, place: &str) -> Fault {
+    let (line, column) = (cause.line(), cause.column());
+    Fault::refused(format!(
+        "{what} from {place} is not JSON at line {line} column {column}"
+    ))
 }
 
 /// The trimmed text, if any is left: an empty secret is a mistake, never "no secret".
@@ -108,7 +140,7 @@ fn read_all() -> Result<Zeroizing<String>, Fault> {
 }
 
 /// The whole text; a longer one is refused, not cut.
-pub(super) fn read_from(from: impl io::Read, place: &str) -> Result<Zeroizing<String>, Fault> {
+fn read_from(from: impl io::Read, place: &str) -> Result<Zeroizing<String>, Fault> {
     let mut text = Zeroizing::new(String::new());
     let length = from
         .take(LONGEST + 1)

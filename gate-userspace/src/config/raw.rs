@@ -273,7 +273,8 @@ pub(in crate::config) struct RawFailedAuth {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct RawStore {
     /// `sqlite:PATH`, or `postgres://USER@HOST/DATABASE` for a fleet, with `?sslmode=disable`,
-    /// `require` or `verify-full` and `&sslrootcert=FILE`: docs/fleet.md
+    /// `require` or `verify-full` and `&sslrootcert=FILE`; several servers:
+    /// `postgres://USER@HOST-A,HOST-B/DATABASE`: docs/fleet.md
     #[schemars(extend("format" = "URL", "flag" = "--store", "env" = "GATE_STORE"))]
     pub(in crate::config) url: Option<String>,
     /// The server's password and nothing else; `PGPASSWORD` beats it

@@ -15,7 +15,7 @@ use super::{Actor, Control, Refused};
 use crate::{
     clock::Stamp,
     secret::Keyring,
-    store::{Change, Note, StoreError, Write},
+    store::{Change, Note, Parting, StoreError, Write},
 };
 
 /// How far this host is from its store.
@@ -103,6 +103,11 @@ impl Control {
             })
         })
         .await
+    }
+
+    /// Why the store at hand is not believed; none = it is.
+    pub fn store_parting(&self) -> Option<Parting> {
+        self.desk.store.parting()
     }
 
     pub async fn check_store(&self) -> Result<(), StoreError> {

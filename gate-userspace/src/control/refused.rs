@@ -222,6 +222,7 @@ impl From<StoreError> for Refused {
             | StoreError::Rejected { .. }
             | StoreError::Away(_)
             | StoreError::Slow
+            | StoreError::Parted(_)
             | StoreError::Closed) => Self::Store(other),
         }
     }

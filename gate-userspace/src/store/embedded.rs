@@ -215,6 +215,7 @@ impl Db {
             | StoreError::Away(_)
             | StoreError::Forbidden(_)
             | StoreError::Slow
+            | StoreError::Parted(_)
             | StoreError::Closed) => other,
         })?;
         let last = |table: &str| {

@@ -5,6 +5,8 @@
 //! that has seen one has seen all before it.
 
 mod address;
+mod dial;
+mod history;
 mod hosts;
 mod listen;
 mod migrate;
@@ -22,10 +24,10 @@ use std::{
 };
 
 use deadpool_postgres::{
-    Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+    Client, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+    Timeouts,
 };
-use tokio::sync::Notify;
-use tokio_postgres::{Config, NoTls, error::SqlState};
+use tokio_postgres::{Config, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
@@ -41,6 +43,9 @@ use crate::{
 
 use address::Address;
 pub(super) use address::BadUrl;
+use dial::Dialer;
+pub use history::Parting;
+use history::{History, Mark, goes_on};
 
 /// The statements that give a role what a host of the fleet needs, and no more.
 pub fn host_grants(role: &str) -> String {
@@ -62,11 +67,9 @@ const CONNECTIONS: usize = 3;
 pub struct Postgres {
     pool: Pool,
     config: Arc<Config>,
-    bell: Arc<Notify>,
+    dialer: Dialer,
     /// Whether notices come in.
     is_listening: Arc<AtomicBool>,
-    /// None = the way to the server is not encrypted.
-    tls: Option<MakeRustlsConnect>,
     is_migrated: Arc<AtomicBool>,
     /// With the role of a host: it reads, and tells how far it is.
     is_reader: Arc<AtomicBool>,
@@ -125,29 +128,24 @@ impl Postgres {
         let tls = address.roots.map(|roots| tls::client(&roots, &[]));
         let tls = tls.transpose().map_err(|why| StoreError::Use(why.into()))?;
         let tls = tls.map(|config| MakeRustlsConnect::new((*config).clone()));
-        let manager = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = match &tls {
-            Some(tls) => Manager::from_config(config.clone(), tls.clone(), manager),
-            None => Manager::from_config(config.clone(), NoTls, manager),
-        };
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .timeouts(Timeouts {
-                wait: Some(PATIENCE),
-                create: Some(PATIENCE),
-                recycle: Some(PATIENCE),
-            })
-            .build()
-            .map_err(|why| StoreError::Use(why.into()))?;
-        Ok(Self {
-            pool,
-            config: Arc::new(config),
-            bell: Arc::default(),
-            is_listening: Arc::default(),
+        let mut servers = address::each(&config);
+        if servers.len() > 1 {
+            for server in &mut servers {
+                server.connect_timeout(dial::EACH);
+            }
+        }
+        let history = Arc::new(History::default());
+        let dialer = Dialer {
+            servers: servers.into(),
             tls,
+            bell: Arc::default(),
+            history: Arc::clone(&history),
+        };
+        Ok(Self {
+            pool: pool(&config, dialer.clone(), history)?,
+            config: Arc::new(config),
+            dialer,
+            is_listening: Arc::default(),
             is_migrated: Arc::default(),
             is_reader: Arc::default(),
             bounds,
@@ -155,17 +153,34 @@ impl Postgres {
     }
 
     pub(super) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let known = self.history().revision();
         // A million clients take longer than a change.
-        read::snapshot(&mut self.client().await?).await
+        let read = async {
+            let (snapshot, mark) = read::snapshot(&mut self.client().await?).await?;
+            goes_on(known, snapshot.revision)?;
+            Ok((snapshot, mark))
+        };
+        let (snapshot, mark) = self.judged(read.await)?;
+        self.history().learn(snapshot.revision, mark);
+        Ok(snapshot)
     }
 
     pub(super) async fn news(&self, since: Revision) -> Result<News, StoreError> {
-        patiently(async { read::news(&mut self.client().await?, since).await }).await
+        let known = self.history().revision();
+        let read = self.patiently(async {
+            let (news, mark) = read::news(&mut self.client().await?, since).await?;
+            goes_on(known, news.revision)?;
+            Ok((news, mark))
+        });
+        let (news, mark) = read.await?;
+        self.history().is_right();
+        self.history().learn(news.revision, mark);
+        Ok(news)
     }
 
     pub(super) async fn reserve_client(&self) -> Result<ClientId, StoreError> {
         let number = "SELECT nextval('gate_client_ids')";
-        patiently(async {
+        self.patiently(async {
             let client = self.client().await?;
             let number = client.prepare_cached(number).await?;
             let id = client.query_one(&number, &[]).await?.get(0);
@@ -181,7 +196,7 @@ impl Postgres {
     ) -> Result<Vec<RolloutSerial>, StoreError> {
         let numbers = "SELECT nextval('gate_rollout_ids') FROM generate_series(1, $1::BIGINT)";
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        patiently(async {
+        self.patiently(async {
             let client = self.client().await?;
             let numbers = client.prepare_cached(numbers).await?;
             let rows = client.query(&numbers, &[&count]).await?;
@@ -194,11 +209,17 @@ impl Postgres {
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> Result<Revision, StoreError> {
-        patiently(async { write::commit(&mut self.client().await?, &commit).await }).await
+        let known = self.history().revision();
+        let written = self
+            .patiently(async { write::commit(&mut self.client().await?, &commit, known).await });
+        let revision = written.await?;
+        self.history().learn(revision, Some(Mark::of(&commit)));
+        Ok(revision)
     }
 
     pub(super) async fn audit(&self, filter: Filter) -> Result<Vec<Line>, StoreError> {
-        patiently(async { read::audit(&self.client().await?, &filter).await }).await
+        self.patiently(async { read::audit(&self.client().await?, &filter).await })
+            .await
     }
 
     pub(super) async fn forget(&self, before: Stamp) -> Result<(), StoreError> {
@@ -206,11 +227,13 @@ impl Postgres {
     }
 
     pub(super) async fn check(&self) -> Result<(), StoreError> {
-        patiently(async { migrate::check(&self.client().await?).await }).await
+        self.patiently(async { migrate::check(&self.client().await?).await })
+            .await
     }
 
     pub(super) async fn ended(&self) -> Result<Vec<Digest>, StoreError> {
-        patiently(async { read::ended(&self.client().await?).await }).await
+        self.patiently(async { read::ended(&self.client().await?).await })
+            .await
     }
 
     pub(super) fn bounds(&self) -> Bounds {
@@ -230,7 +253,7 @@ impl Postgres {
         } else {
             POLL
         };
-        _ = tokio::time::timeout(poll, self.bell.notified()).await;
+        _ = tokio::time::timeout(poll, self.dialer.bell.notified()).await;
     }
 
     /// A connection to whatever is there, not brought to this version.
@@ -239,7 +262,8 @@ impl Postgres {
     }
 
     pub(super) async fn client(&self) -> Result<Client, StoreError> {
-        let mut client = self.pool.get().await?;
+        let got = self.pool.get().await;
+        let mut client = got.map_err(|why| self.history().explain(why))?;
         if !self.is_migrated.load(Ordering::Acquire) {
             patiently(migrate::run(&mut client)).await?;
             let is_reader = patiently(role::is_reader(&client)).await?;
@@ -248,6 +272,63 @@ impl Postgres {
         }
         Ok(client)
     }
+
+    /// Why the server at hand is not believed; none = it is.
+    pub(super) fn parting(&self) -> Option<Parting> {
+        self.history().parting()
+    }
+
+    fn history(&self) -> &History {
+        &self.dialer.history
+    }
+
+    async fn patiently<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let done = patiently(work).await;
+        if matches!(done, Err(StoreError::Slow)) {
+            self.dialer.look().await;
+        }
+        self.judged(done)
+    }
+
+    /// What leads to a server that is none any more is not used again.
+    fn judged<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &done {
+            Err(StoreError::Parted(parting)) => self.history().part(*parting),
+            Err(StoreError::Away(why)) if is_fenced(&**why) => self.history().suspect(),
+            Ok(_) | Err(_) => {}
+        }
+        done
+    }
+}
+
+fn pool(config: &Config, dialer: Dialer, history: Arc<History>) -> Result<Pool, StoreError> {
+    let manager = ManagerConfig {
+        recycling_method: RecyclingMethod::Fast,
+    };
+    let manager = Manager::from_connect(config.clone(), dialer, manager);
+    let met = Arc::clone(&history);
+    let pool = Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .timeouts(Timeouts {
+            wait: Some(PATIENCE),
+            create: Some(PATIENCE),
+            recycle: Some(PATIENCE),
+        })
+        .post_create(Hook::async_fn(move |client, _| {
+            let history = Arc::clone(&met);
+            Box::pin(async move { history.meet(client).await })
+        }))
+        .pre_recycle(Hook::sync_fn(move |_, metrics| {
+            if history.is_older(metrics.created) {
+                return Err(HookError::message("it may lead to another server"));
+            }
+            Ok(())
+        }));
+    pool.build().map_err(|why| StoreError::Use(why.into()))
 }
 
 impl From<tokio_postgres::Error> for StoreError {
@@ -265,7 +346,9 @@ impl From<tokio_postgres::Error> for StoreError {
 impl From<PoolError> for StoreError {
     fn from(why: PoolError) -> Self {
         match why {
-            PoolError::Backend(why) => why.into(),
+            PoolError::Backend(why) | PoolError::PostCreateHook(HookError::Backend(why)) => {
+                why.into()
+            }
             PoolError::Timeout(_) => Self::Slow,
             PoolError::Closed => Self::Closed,
             why @ (PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
@@ -276,10 +359,18 @@ impl From<PoolError> for StoreError {
 }
 
 /// Without a code the connection broke. Of the codes, class 08 is about connections, 53 about
-/// resources, and 57 about a server that stops or starts.
+/// resources, and 57 about a server that stops or starts. One that takes no writes is a standby,
+/// or fenced.
 fn is_away(why: &tokio_postgres::Error) -> bool {
+    let is_read_only = why.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION);
     let class = why.code().and_then(|code| code.code().get(..2));
-    class.is_none_or(|class| ["08", "53", "57"].contains(&class))
+    is_read_only || class.is_none_or(|class| ["08", "53", "57"].contains(&class))
+}
+
+/// What took writes when it was connected to and does no more: a new connection may lead elsewhere.
+fn is_fenced(why: &(dyn std::error::Error + 'static)) -> bool {
+    let why = why.downcast_ref::<tokio_postgres::Error>();
+    why.is_some_and(|why| why.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION))
 }
 
 async fn patiently<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {

@@ -16,6 +16,7 @@ use crate::{
 
 pub(crate) mod server;
 mod moving;
+mod parting;
 mod tls;
 
 /// A store that can be closed and opened again, as a restart does.

@@ -20,8 +20,11 @@ Examples:
   gatectl rollout open r-17 --client trainer --source 10.0.0.5@veth7 --ttl 1h --output token
   gatectl rollout open --from rollouts.json --output json
 
-A file holds one object, a list of them, or {\"rollouts\":[...]}:
-  {\"rollout\":\"r-17\",\"client\":\"trainer\",\"sources\":[\"10.0.0.5@veth7\"],\"ttl_seconds\":3600}")]
+A file holds one object, one a line, a list of them, or {\"rollouts\":[...]}:
+  {\"rollout\":\"r-17\",\"client\":\"trainer\",\"sources\":[\"10.0.0.5@veth7\"],\"ttl_seconds\":3600}
+
+They are opened 1000 at a time, all of a thousand or none, and shown as they are. What stops half way says how to
+go on: `--skip` leaves out what is open already.")]
     Open(Box<RolloutOpen>),
     /// List the rollouts that are open or draining
     #[command(after_long_help = "Example:\n  gatectl rollout list --client trainer")]
@@ -42,7 +45,10 @@ A file holds one object, a list of them, or {\"rollouts\":[...]}:
     #[command(after_long_help = "\
 Examples:
   gatectl rollout close r-17 r-18
-  gatectl rollout close --client trainer --all --wait")]
+  gatectl rollout close --client trainer --all --wait
+  gatectl rollout close --from rollouts.json
+
+A file holds one id a line, or what `rollout open --from` reads or prints. They are closed 1000 at a time.")]
     Close(RolloutClose),
 }
 
@@ -67,6 +73,9 @@ pub(in crate::cli) struct RolloutOpen {
             "upstream_key_stdin", "upstream_key_env", "scope", "tokens", "secrets_stdin"]
     )]
     pub(in crate::cli) from: Option<PathBuf>,
+    /// Leave out so many from the beginning of the file, which are open already
+    #[arg(long, value_name = "N", requires = "from", overrides_with = "skip")]
+    pub(in crate::cli) skip: Option<usize>,
     /// Address or network that may call, in place of the client's; `lo` for this host
     #[arg(long = "source", value_name = "CIDR[@IFACE]")]
     pub(in crate::cli) sources: Vec<SourceArg>,
@@ -98,7 +107,7 @@ pub(in crate::cli) struct RolloutOpen {
     #[arg(long)]
     pub(in crate::cli) secrets_stdin: bool,
     /// Answer a repeated command with this key as the first one, for 10 minutes
-    #[arg(long, value_name = "KEY", value_parser = header_text)]
+    #[arg(long, value_name = "KEY", value_parser = header_text, overrides_with = "idempotency_key")]
     pub(in crate::cli) idempotency_key: Option<String>,
 }
 
@@ -136,8 +145,14 @@ pub(in crate::cli) struct RolloutRotate {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RolloutClose {
     /// Ids of the rollouts
-    #[arg(required_unless_present = "client", conflicts_with = "client")]
+    #[arg(required_unless_present_any = ["client", "from"], conflicts_with_all = ["client", "from"])]
     pub(in crate::cli) ids: Vec<RolloutId>,
+    /// Read the ids from a file, or from stdin with `-`
+    #[arg(long, value_name = "FILE|-", conflicts_with = "client")]
+    pub(in crate::cli) from: Option<PathBuf>,
+    /// Leave out those that are not open
+    #[arg(long, conflicts_with = "client", overrides_with = "open_only")]
+    pub(in crate::cli) open_only: bool,
     /// Close rollouts of this client; needs --all
     #[arg(long, value_name = "NAME", requires = "all")]
     pub(in crate::cli) client: Option<ClientName>,

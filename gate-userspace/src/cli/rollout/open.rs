@@ -1,9 +1,9 @@
-//! `gatectl rollout open`: one from the command line, or thousands from a file.
+//! `gatectl rollout open`: one rollout, as the command line says.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     admin::wire::{self, TokenKind, TokenWish},
@@ -105,57 +105,4 @@ fn wishes(
         tokens.insert(kind, wish);
     }
     Ok(tokens)
-}
-
-pub(super) async fn many(gate: &Gate, file: &Path, key: Option<String>) -> Result<Answer, Fault> {
-    let body = read_bulk(file)?;
-    let question = Question::post("/v1/rollouts").json(&body).once(key);
-    let json = gate.ask(question).await?;
-    Ok(Answer::of(json, |opened: wire::RolloutsOpened| {
-        let row = |one: &wire::RolloutOpened| {
-            let token = match (&one.token, one.tokens.is_empty()) {
-                (Some(token), _) => token.reveal().to_owned(),
-                (None, true) => "-".to_owned(),
-                (None, false) => one
-                    .tokens
-                    .iter()
-                    .map(|(kind, token)| format!("{kind}={}", token.reveal()))
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            };
-            vec![
-                one.rollout.to_string(),
-                one.client.to_string(),
-                words::moment(one.expires_at),
-                token,
-            ]
-        };
-        vec![Block::Rows {
-            head: vec!["ROLLOUT", "CLIENT", "EXPIRES", "TOKEN"],
-            rows: opened.rollouts.iter().map(row).collect(),
-        }]
-    }))
-}
-
-/// One object, a list, or `{"rollouts":[...]}`; sent on as it is, since the gate parses it strictly.
-fn read_bulk(file: &Path) -> Result<Value, Fault> {
-    let what = "the rollouts";
-    let value = if file == Path::new("-") {
-        secret_input::json_from_stdin(what)?
-    } else {
-        let place = file.display().to_string();
-        let opened = std::fs::File::open(file)
-            .map_err(|cause| Fault::refused(format!("cannot read {place}")).because(cause))?;
-        let text = secret_input::read_from(opened, &place)?;
-        secret_input::json_from(&text, what, &place)?
-    };
-    match value {
-        Value::Array(rollouts) => Ok(json!({ "rollouts": rollouts })),
-        Value::Object(one) if one.contains_key("rollouts") => Ok(Value::Object(one)),
-        Value::Object(one) => Ok(json!({ "rollouts": [one] })),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(Fault::refused(
-            format!("{} holds no rollouts", file.display()),
-        )
-        .hint("`gatectl rollout open --help` shows the form")),
-    }
 }

@@ -8,7 +8,7 @@ use std::{fmt, net::IpAddr, path::PathBuf};
 
 use tokio_postgres::{
     Config,
-    config::{Host, SslMode},
+    config::{Host, SslMode, TargetSessionAttrs},
 };
 
 use crate::tls::Roots;
@@ -37,6 +37,8 @@ pub(in crate::store) enum BadUrl {
     Form,
     #[error("sslmode is disable, require or verify-full: what may fall back to no TLS is none")]
     Mode,
+    #[error("every host writes down that it lives: target_session_attrs is read-write")]
+    Standby,
     #[error("sslrootcert is `system` or the path of a PEM file, without % in it")]
     Roots,
 }
@@ -56,8 +58,87 @@ impl Address {
             Some(_) => SslMode::Require,
             None => SslMode::Disable,
         });
+        let is_one_of_several = config.get_hosts().len().max(config.get_hostaddrs().len()) > 1;
+        let attributes = config.get_target_session_attrs();
+        if attributes == TargetSessionAttrs::ReadOnly {
+            return Err(BadUrl::Standby);
+        }
+        // A standby is no server of a store, wherever it stands in the list. What is in front of
+        // one server may choose by itself.
+        if attributes == TargetSessionAttrs::Any && is_one_of_several {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         Ok(Self { config, roots })
     }
+}
+
+/// Each server of it by itself, in the order of the URL.
+pub(super) fn each(config: &Config) -> Vec<Config> {
+    let (hosts, addresses, ports) = (
+        config.get_hosts(),
+        config.get_hostaddrs(),
+        config.get_ports(),
+    );
+    let count = hosts.len().max(addresses.len());
+    if count < 2 || (ports.len() > 1 && ports.len() != count) {
+        return vec![config.clone()];
+    }
+    let one = |place: usize| {
+        let mut one = shared(config);
+        match hosts.get(place) {
+            Some(Host::Tcp(name)) => _ = one.host(name),
+            Some(Host::Unix(path)) => _ = one.host_path(path),
+            None => {}
+        }
+        if let Some(address) = addresses.get(place) {
+            one.hostaddr(*address);
+        }
+        if let Some(port) = ports.get(place).or_else(|| ports.first()) {
+            one.port(*port);
+        }
+        one
+    };
+    (0..count).map(one).collect()
+}
+
+/// What is said of all of them.
+fn shared(config: &Config) -> Config {
+    let mut shared = Config::new();
+    if let Some(user) = config.get_user() {
+        shared.user(user);
+    }
+    if let Some(password) = config.get_password() {
+        shared.password(password);
+    }
+    if let Some(name) = config.get_dbname() {
+        shared.dbname(name);
+    }
+    if let Some(options) = config.get_options() {
+        shared.options(options);
+    }
+    if let Some(name) = config.get_application_name() {
+        shared.application_name(name);
+    }
+    if let Some(limit) = config.get_connect_timeout() {
+        shared.connect_timeout(*limit);
+    }
+    if let Some(limit) = config.get_tcp_user_timeout() {
+        shared.tcp_user_timeout(*limit);
+    }
+    if let Some(pause) = config.get_keepalives_interval() {
+        shared.keepalives_interval(pause);
+    }
+    if let Some(count) = config.get_keepalives_retries() {
+        shared.keepalives_retries(count);
+    }
+    shared
+        .keepalives(config.get_keepalives())
+        .keepalives_idle(config.get_keepalives_idle())
+        .ssl_mode(config.get_ssl_mode())
+        .ssl_negotiation(config.get_ssl_negotiation())
+        .channel_binding(config.get_channel_binding())
+        .target_session_attrs(config.get_target_session_attrs());
+    shared
 }
 
 /// Takes out of the parameters what is about TLS.
@@ -127,10 +208,44 @@ mod tests {
             ("postgres://g@127.0.0.1,10.0.0.1/g", Ok(Some(Roots::System))),
             ("postgres:///g?host=/run/postgresql", Ok(None)),
             ("host=/tmp/x user=g dbname=g", Ok(None)),
+            (
+                "postgres://g@127.0.0.1/g?target_session_attrs=read-only",
+                Err(BadUrl::Standby),
+            ),
         ];
         for (url, want) in rows {
             let read = Address::read(url).map(|address| address.roots);
             assert_eq!(read, want, "{url}");
         }
+    }
+    #[test]
+    fn each_of_several_servers_is_told_apart_and_must_take_writes() {
+        let url = "postgres://g:pw@10.0.0.1:6001,db.example,[::1]:6003/g?sslmode=disable";
+        // A port for one is a port for each.
+        let read = Address::read(&url.replace(",db.example,", ",db.example:6002,"));
+        let servers = each(&read.unwrap().config);
+        let shown: Vec<_> = servers
+            .iter()
+            .map(|one| (one.get_hosts().to_vec(), one.get_ports().to_vec()))
+            .collect();
+        let tcp = |name: &str| vec![Host::Tcp(name.to_owned())];
+        assert_eq!(
+            shown,
+            [
+                (tcp("10.0.0.1"), vec![6001]),
+                (tcp("db.example"), vec![6002]),
+                (tcp("::1"), vec![6003])
+            ]
+        );
+        for one in servers {
+            assert_eq!(one.get_password(), Some(&b"pw"[..]));
+            assert_eq!(one.get_dbname(), Some("g"));
+            assert_eq!(one.get_ssl_mode(), SslMode::Disable);
+            let attributes = one.get_target_session_attrs();
+            assert_eq!(attributes, TargetSessionAttrs::ReadWrite);
+        }
+        let one = Address::read("postgres://g@127.0.0.1/g").unwrap();
+        let one = one.config.get_target_session_attrs();
+        assert_eq!(one, TargetSessionAttrs::Any);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{Postgres, patiently};
+use super::Postgres;
 use crate::{
     ident::{HostName, Revision},
     secret::KeyId,
@@ -39,7 +39,7 @@ impl Postgres {
             .map(|staleness| i64::try_from(staleness.as_millis()).unwrap_or(i64::MAX));
         let keys = words(keys);
         let (host, revision) = (host.as_str(), revision.0.cast_signed());
-        patiently(async {
+        self.patiently(async {
             let client = self.client().await?;
             let tell = client.prepare_cached(TELL).await?;
             client
@@ -51,7 +51,7 @@ impl Postgres {
     }
 
     pub(in crate::store) async fn leave(&self, host: &HostName) -> Result<(), StoreError> {
-        patiently(async {
+        self.patiently(async {
             let client = self.client().await?;
             client.execute(LEAVE, &[&host.as_str()]).await?;
             Ok(())
@@ -60,7 +60,7 @@ impl Postgres {
     }
 
     pub(in crate::store) async fn hosts(&self) -> Result<Vec<Told>, StoreError> {
-        let rows = patiently(async {
+        let rows = self.patiently(async {
             let client = self.client().await?;
             let hosts = client.prepare_cached(HOSTS).await?;
             Ok(client.query(&hosts, &[]).await?)

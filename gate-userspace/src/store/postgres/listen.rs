@@ -2,25 +2,24 @@
 //!
 //! Whatever goes wrong here costs latency, never a change: the feed is read on a timer too.
 
-use std::{future::poll_fn, pin::pin, sync::atomic::Ordering, time::Duration};
+use std::{sync::atomic::Ordering, time::Duration};
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_postgres::{AsyncMessage, Client, Connection, Error, NoTls, Socket, tls::MakeTlsConnect};
-
-use super::Postgres;
+use super::{Postgres, patiently};
+use crate::store::StoreError;
 
 pub(super) const CHANNEL: &str = "gate_changes";
 
 /// Between two tries to listen.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two looks whether anybody speaks at the other end: a server that hangs is silent too.
+const LOOK: Duration = Duration::from_secs(5);
+
 impl Postgres {
     pub(in crate::store) async fn listen(&self) {
         loop {
-            let heard = match &self.tls {
-                Some(tls) => self.hear_by(tls.clone()).await,
-                None => self.hear_by(NoTls).await,
-            };
+            let heard = self.hear().await;
+            self.is_listening.store(false, Ordering::Release);
             if let Err(why) = heard {
                 tracing::debug!(error = %why, "others' changes are polled for");
             }
@@ -28,42 +27,24 @@ impl Postgres {
         }
     }
 
-    async fn hear_by<T>(&self, tls: T) -> Result<(), Error>
-    where
-        T: MakeTlsConnect<Socket>,
-    {
-        let (client, connection) = self.config.connect(tls).await?;
-        self.hear(client, connection).await;
-        self.is_listening.store(false, Ordering::Release);
-        Ok(())
-    }
-
-    /// Until the connection ends.
-    async fn hear<T>(&self, client: Client, mut connection: Connection<Socket, T>)
-    where
-        T: AsyncRead + AsyncWrite + Unpin,
-    {
+    /// Until the connection ends, or leads to a server that is the right one no more.
+    async fn hear(&self) -> Result<(), StoreError> {
+        let dialed = patiently(async { Ok(self.dialer.dial().await?) });
+        let (client, mut driver) = dialed.await?;
+        let mut moves = self.dialer.history.moves();
         let text = format!("LISTEN {CHANNEL}");
-        let mut listening = pin!(client.batch_execute(&text));
-        let mut is_listening = false;
+        patiently(async { Ok(client.batch_execute(&text).await?) }).await?;
+        self.is_listening.store(true, Ordering::Release);
+        // What was committed before this is heard of by looking.
+        self.dialer.bell.notify_one();
         loop {
-            let message = poll_fn(|cx| connection.poll_message(cx));
             tokio::select! {
-                done = &mut listening, if !is_listening => {
-                    is_listening = done.is_ok();
-                    if !is_listening {
-                        return;
-                    }
-                    self.is_listening.store(true, Ordering::Release);
-                    // What was committed before this is heard of by looking.
-                    self.bell.notify_one();
+                _ended = &mut driver => return Ok(()),
+                _moved = moves.changed() => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {
+                    // Twice is as good as once.
+                    patiently(async { Ok(client.batch_execute(&text).await?) }).await?;
                 }
-                message = message => match message {
-                    Some(Ok(AsyncMessage::Notification(_))) => self.bell.notify_one(),
-                    // Notices are talk of the server; later versions may add more talk.
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => return,
-                },
             }
         }
     }

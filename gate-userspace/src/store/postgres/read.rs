@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::{IsolationLevel, Row};
 
+use super::history::Mark;
 use crate::{
     client::{self, Credential},
     clock::Stamp,
@@ -27,25 +28,47 @@ struct Tokens {
     of_rollout: HashMap<i64, Vec<Credential>>,
 }
 
-pub(super) async fn snapshot(client: &mut Client) -> Result<Snapshot, StoreError> {
+/// Who made the change of that revision.
+const MADE: &str = "SELECT at, host, actor FROM gate_changes WHERE revision = $1 LIMIT 1";
+
+/// With the mark of its revision, as all that is read here.
+pub(super) async fn snapshot(client: &mut Client) -> Result<(Snapshot, Option<Mark>), StoreError> {
     let view = view(client).await?;
     let (revision, closed, master) = state(&view.query_one(sql::STATE, &[]).await?)?;
+    let mark = mark(&view, revision).await?;
     let mut tokens = Tokens::default();
     tokens.take(view.query(sql::TOKENS, &[]).await?)?;
     let clients = view.query(sql::CLIENTS, &[]).await?;
     let rollouts = view.query(sql::ROLLOUTS, &[]).await?;
     let operators = operators(&view).await?;
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         revision,
         closed,
         master,
         operators,
         clients: tokens.clients(&clients)?,
         rollouts: tokens.rollouts(&rollouts)?,
-    })
+    };
+    Ok((snapshot, mark))
 }
 
-pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, StoreError> {
+async fn mark(view: &Transaction<'_>, revision: Revision) -> Result<Option<Mark>, StoreError> {
+    let made = view.prepare_cached(MADE).await?;
+    let made = view.query_opt(&made, &[&revision.0.cast_signed()]).await?;
+    let mark = made.map(|row| {
+        Ok::<_, tokio_postgres::Error>(Mark {
+            at: row.try_get(0)?,
+            host: row.try_get(1)?,
+            actor: row.try_get(2)?,
+        })
+    });
+    Ok(mark.transpose()?)
+}
+
+pub(super) async fn news(
+    client: &mut Client,
+    since: Revision,
+) -> Result<(News, Option<Mark>), StoreError> {
     let statement = client.prepare_cached(sql::STATE).await?;
     let (revision, closed, master) = state(&client.query_one(&statement, &[]).await?)?;
     let mut news = News {
@@ -58,11 +81,12 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
         rollouts: Vec::new(),
     };
     if revision <= since {
-        return Ok(news);
+        return Ok((news, None));
     }
     let view = view(client).await?;
     // The state may have gone on before this view of it began.
     (news.revision, news.closed, news.master) = state(&view.query_one(&statement, &[]).await?)?;
+    let mark = mark(&view, news.revision).await?;
     news.operators = operators(&view).await?;
     let next = since.0.cast_signed().saturating_add(1);
     let is_there = view.prepare_cached(sql::NEXT_IS_THERE).await?;
@@ -83,7 +107,7 @@ pub(super) async fn news(client: &mut Client, since: Revision) -> Result<News, S
         let serial = RolloutSerial(serial.cast_unsigned());
         news.rollouts.push((serial, of_serial.remove(&serial)));
     }
-    Ok(news)
+    Ok((news, mark))
 }
 
 async fn operators(view: &Transaction<'_>) -> Result<Vec<Operator>, StoreError> {

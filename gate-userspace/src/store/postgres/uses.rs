@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use super::{Postgres, patiently};
+use super::Postgres;
 use crate::{
     clock::Stamp,
     ident::TokenId,
@@ -13,7 +13,7 @@ const USES_OF: &str = "SELECT token, used FROM gate_uses WHERE token = ANY($1)";
 
 impl Postgres {
     pub(in crate::store) async fn uses(&self) -> Result<Vec<(TokenId, Stamp)>, StoreError> {
-        let rows = patiently(async {
+        let rows = self.patiently(async {
             let client = self.client().await?;
             Ok(client.query(sql::USES, &[]).await?)
         });
@@ -25,7 +25,7 @@ impl Postgres {
         tokens: Vec<TokenId>,
     ) -> Result<Vec<(TokenId, Stamp)>, StoreError> {
         let tokens: Vec<i64> = tokens.into_iter().map(|id| id.0.cast_signed()).collect();
-        let rows = patiently(async {
+        let rows = self.patiently(async {
             let client = self.client().await?;
             Ok(client.query(USES_OF, &[&tokens]).await?)
         });
@@ -38,7 +38,7 @@ impl Postgres {
     ) -> Result<(), StoreError> {
         // Hosts that write the same rows in the same order do not wait for each other in a ring.
         uses.sort_unstable();
-        patiently(async {
+        self.patiently(async {
             let mut client = self.client().await?;
             let transaction = client.transaction().await?;
             let note = transaction.prepare_cached(sql::NOTE_USE).await?;

@@ -11,7 +11,7 @@ use deadpool_postgres::{Client, Transaction};
 use futures_util::future::join_all;
 use tokio_postgres::{Statement, error::SqlState, types::ToSql};
 
-use super::listen::CHANNEL;
+use super::{history::goes_on, listen::CHANNEL};
 use crate::{
     client::{self, Credential},
     clock::Stamp,
@@ -62,14 +62,21 @@ enum Stop {
     Broken(tokio_postgres::Error),
 }
 
-pub(super) async fn commit(client: &mut Client, commit: &Commit) -> Result<Revision, StoreError> {
+/// `known` = the last change that this host knows of, which must be in this store.
+pub(super) async fn commit(
+    client: &mut Client,
+    commit: &Commit,
+    known: Revision,
+) -> Result<Revision, StoreError> {
     let mut statements = HashMap::new();
     for text in STATEMENTS {
         statements.insert(text, client.prepare_cached(text).await?);
     }
     let bump = client.prepare_cached(sql::BUMP).await?;
     let transaction = client.transaction().await?;
-    let revision = transaction.query_one(&bump, &[]).await?.get(0);
+    let revision: i64 = transaction.query_one(&bump, &[]).await?.get(0);
+    // What is written to a store without it would be lost, or hide what others wrote.
+    goes_on(known, Revision((revision - 1).cast_unsigned()))?;
     let pen = Pen {
         transaction: &transaction,
         statements,
