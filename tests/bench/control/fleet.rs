@@ -17,7 +17,7 @@ use harness::sse::Events;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{Times, UPSTREAM, admin::Admin};
+use super::{RATE, Times, UPSTREAM, admin::Admin};
 use crate::peers::{Peer, Task};
 use crate::table::Table;
 use crate::{Effort, stream};
@@ -109,11 +109,15 @@ impl Site {
         postgres.set("fsync", "on")?;
         let folder = Scratch::new()?;
         let carrier = hosts.get(1).context("a second host")?;
-        let upstream = stream::server::start(Task {
-            place: carrier,
-            folder: folder.path(),
-            upstream: UPSTREAM,
-        })?;
+        let upstream = stream::server::start(
+            Task {
+                place: carrier,
+                folder: folder.path(),
+                upstream: UPSTREAM,
+                tls: None,
+            },
+            RATE,
+        )?;
         let mut gates = Vec::new();
         for (number, host) in (1..).zip(&hosts) {
             let url = postgres.url(Ipv4Addr::new(10, 80, number, 1).into());
