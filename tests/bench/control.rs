@@ -59,7 +59,7 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Table>> {
     // What follows has the cores for itself.
     drop(upstream);
     let fleet = runtime.block_on(async {
-        let work = fleet::measure(effort);
+        let work = fleet::measure();
         tokio::time::timeout(PATIENCE, work).await?
     })?;
     Ok(one.into_iter().chain(fleet).collect())

@@ -19,14 +19,17 @@ use tokio::task::JoinSet;
 
 use super::{RATE, Times, UPSTREAM, admin::Admin};
 use crate::peers::{Peer, Task};
+use crate::stream;
 use crate::table::Table;
-use crate::{Effort, stream};
 
 const HOSTS: u8 = 3;
 const PORT: u16 = 9001;
 
 /// Streams that run on the other host at once; they are ended one by one.
 const RUNNING: u32 = 50;
+
+/// How often that is done.
+const ROUNDS: u32 = 5;
 
 /// In the words of the admin API: far more than it takes, so that none is behind.
 const WAIT: &str = "wait_seconds=30";
@@ -56,18 +59,17 @@ struct Measured {
 }
 
 /// None = no Postgres here, which is reported.
-pub(super) async fn measure(effort: Effort) -> anyhow::Result<Option<Table>> {
+pub(super) async fn measure() -> anyhow::Result<Option<Table>> {
     let Some(site) = Site::start().await? else {
         return Ok(None);
     };
-    let rounds = effort.rounds * 2;
     let mut rows = Vec::new();
     let kinds = [
         (Asked::There, "asked there", ""),
         (Asked::Elsewhere, "asked at another host", "p99 100000"),
     ];
     for (asked, what, goal) in kinds {
-        let measured = site.revocations(asked, rounds).await?;
+        let measured = site.revocations(asked).await?;
         for (name, times) in [
             ("last byte", &measured.last_byte),
             ("answer of all hosts", &measured.answered),
@@ -80,7 +82,7 @@ pub(super) async fn measure(effort: Effort) -> anyhow::Result<Option<Table>> {
             ]);
         }
     }
-    let count = rounds * RUNNING as usize;
+    let count = ROUNDS * RUNNING;
     Ok(Some(Table {
         title: "Control of a fleet".to_owned(),
         how: format!(
@@ -141,7 +143,7 @@ impl Site {
         }))
     }
 
-    async fn revocations(&self, asked: Asked, rounds: usize) -> anyhow::Result<Measured> {
+    async fn revocations(&self, asked: Asked) -> anyhow::Result<Measured> {
         let mut measured = Measured {
             last_byte: Times::new(3)?,
             answered: Times::new(3)?,
@@ -150,7 +152,7 @@ impl Site {
             Asked::There => 1,
             Asked::Elsewhere => 0,
         })?;
-        for round in 0..rounds {
+        for round in 0..ROUNDS {
             self.round(&admin, round, &mut measured).await?;
         }
         Ok(measured)
@@ -164,7 +166,7 @@ impl Site {
     async fn round(
         &self,
         admin: &Admin,
-        round: usize,
+        round: u32,
         measured: &mut Measured,
     ) -> anyhow::Result<()> {
         let there = self.admin(1)?;
