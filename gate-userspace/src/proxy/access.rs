@@ -47,11 +47,11 @@ pub(super) fn write(record: &Record, end: End, total: Duration) {
     line.text("method", Some(record.method.as_str()));
     line.text("decision", Some(decision));
     line.text("auth_mode", record.auth.map(Auth::as_str));
-    line.raw("auth_delegated", record.delegated);
+    line.truth("auth_delegated", record.delegated);
     line.text("type", Some(kind));
     line.text("reason", Some(reason));
-    line.raw("status", record.status);
-    line.raw("bytes", record.bytes);
+    line.number("status", record.status.into());
+    line.number("bytes", record.bytes);
     if let Some(first) = record.first_byte {
         line.millis(
             "first_byte_ms",
@@ -60,7 +60,7 @@ pub(super) fn write(record: &Record, end: End, total: Duration) {
     }
     line.millis("total_ms", total);
     line.text("end", Some(end.as_str()));
-    line.raw("revision", proxy.grants.revision().0);
+    line.number("revision", proxy.grants.revision().0);
     line.end();
     lines.push(&text);
 }

@@ -35,11 +35,19 @@ impl<'a> Line<'a> {
         self.text.extend_from_slice(after);
     }
 
-    /// A text, in quotes and with its odd characters escaped.
+    /// A text, in quotes and with its odd characters escaped. Hardly any has one.
     pub(super) fn text(&mut self, key: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.key(key);
+        let Some(value) = value else {
+            return;
+        };
+        self.key(key);
+        let is_odd = |byte: &u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+        if value.as_bytes().iter().any(is_odd) {
             let _in_memory = serde_json::to_writer(&mut *self.text, value);
+        } else {
+            self.text.push(b'"');
+            self.text.extend_from_slice(value.as_bytes());
+            self.text.push(b'"');
         }
     }
 
@@ -55,15 +63,32 @@ impl<'a> Line<'a> {
         };
     }
 
-    /// A number or a truth value.
-    pub(super) fn raw(&mut self, key: &str, value: impl fmt::Display) {
+    pub(super) fn truth(&mut self, key: &str, value: bool) {
         self.key(key);
-        let _in_memory = write!(self.text, "{value}");
+        let word: &[u8] = if value { b"true" } else { b"false" };
+        self.text.extend_from_slice(word);
+    }
+
+    pub(super) fn number(&mut self, key: &str, value: u64) {
+        self.key(key);
+        self.digits(value);
     }
 
     pub(super) fn millis(&mut self, key: &str, time: Duration) {
-        let micros = time.as_micros();
-        self.raw(key, format_args!("{}.{:03}", micros / 1000, micros % 1000));
+        // Of a call that lasts longer than 500,000 years the rest is not told.
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.number(key, micros / 1000);
+        self.text.push(b'.');
+        let rest = micros % 1000;
+        for _ in [100, 10].into_iter().filter(|place| rest < *place) {
+            self.text.push(b'0');
+        }
+        self.digits(rest);
+    }
+
+    fn digits(&mut self, value: u64) {
+        let mut buffer = itoa::Buffer::new();
+        self.text.extend_from_slice(buffer.format(value).as_bytes());
     }
 
     pub(super) fn end(self) {
@@ -85,7 +110,9 @@ mod tests {
         line.text("client", Some("a\"b\n"));
         line.text("rollout", None);
         line.shown("source", Some("192.0.2.1"));
-        line.raw("status", 200);
+        line.number("status", 200);
+        line.millis("first_ms", Duration::from_micros(7));
+        line.truth("odd", false);
         line.millis("total_ms", Duration::from_micros(12_034));
         line.end();
         String::from_utf8(text).unwrap()
@@ -103,6 +130,8 @@ mod tests {
             "client": "a\"b\n",
             "source": "192.0.2.1",
             "status": 200,
+            "first_ms": 0.007,
+            "odd": false,
             "total_ms": 12.034,
             "target": "access",
         });
@@ -112,7 +141,7 @@ mod tests {
     #[test]
     fn no_value_breaks_a_line_of_text() {
         let wanted = "1970-01-01T00:00:01.000Z  INFO request client=\"a\\\"b\\n\" \
-                      source=192.0.2.1 status=200 total_ms=12.034\n";
+                      source=192.0.2.1 status=200 first_ms=0.007 odd=false total_ms=12.034\n";
         assert_eq!(written(Form::Text), wanted);
     }
 }

@@ -28,7 +28,9 @@ pub(super) async fn serve(caller: &Rc<Caller>, socket: &Socket) -> Ending {
                 unread.notify_one();
                 pending::<()>().await;
             }
-            let answered = proxy::handle(caller, request.map(Arriving::alone)).await;
+            // hyper moves what it is given from place to place, and this is some KiB.
+            let answering = Box::pin(proxy::handle(caller, request.map(Arriving::alone)));
+            let answered = answering.await;
             if let Ok(response) = &answered
                 && response.status() != StatusCode::SWITCHING_PROTOCOLS
             {
