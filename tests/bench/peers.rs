@@ -220,7 +220,7 @@ pub(crate) fn haproxy(task: Task<'_>, tokens: &[String], port: u16) -> anyhow::R
         }
     };
     let text = format!(
-        "global\n  nbthread 1\n  maxconn 30000\ndefaults\n  mode http\n  timeout connect 5s\n  \
+        "global\n  nbthread 1\n  no strict-limits\n  maxconn 9950\ndefaults\n  mode http\n  timeout connect 5s\n  \
          timeout client 600s\n  timeout server 600s\n  option http-no-delay\nfrontend f\n  \
          bind 127.0.0.1:{port}{ssl} backlog 8192\n  acl known req.hdr(authorization) -f {list}\n  \
          http-request deny deny_status 401 if !known\n  \
