@@ -12,7 +12,7 @@ use harness::probe::{Syn, syn};
 use harness::scratch::Scratch;
 use serde_json::Value;
 
-use crate::site::{Net, PORT, Site, UPSTREAM_PORT, base, net};
+use crate::site::{Net, PORT, Site, UPSTREAM_PORT, base, net, until};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const NAME: &str = "provider.test";
@@ -165,15 +165,4 @@ async fn guards(gated: &Gated) -> Vec<u64> {
 async fn upstream(gated: &Gated) -> Value {
     let status = gated.ctl().json("status").await.unwrap();
     status["rings"]["request"]["upstreams"][0].clone()
-}
-
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let wait = async {
-        while !is_so().await {
-            // Nothing tells of what the gate knows by now: it has to be asked again.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, wait).await;
-    assert!(waited.is_ok(), "not so: {what}");
 }

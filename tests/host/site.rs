@@ -200,3 +200,17 @@ impl Caller {
 pub(crate) fn base(rollout: &str) -> String {
     format!("/rollout/{rollout}/v1")
 }
+
+/// Ends a broken run.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let wait = async {
+        while !is_so().await {
+            // Nothing tells of what the gate knows by now: it has to be asked again.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    assert!(waited.is_ok(), "not so: {what}");
+}

@@ -49,7 +49,8 @@ pub(super) fn run(inside: &Namespace, pace: Pace<'_>) -> anyhow::Result<Histogra
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
-                let all = timeout(pace.time + PATIENCE, all(pace));
+                // A timer is made where the runtime is.
+                let all = async { timeout(pace.time + PATIENCE, all(pace)).await };
                 LocalSet::new().block_on(&runtime, all)?
             })
         });
