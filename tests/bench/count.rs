@@ -2,6 +2,17 @@
 
 use std::fmt;
 
+use hdrhistogram::{CreationError, Histogram};
+
+/// Longest time that is told apart, in microseconds: a minute.
+const LONGEST: u64 = 60_000_000;
+
+/// Times in microseconds. Of bounds that are said: one that grows by itself takes a value beyond them
+/// for its least one when it is asked to saturate.
+pub(crate) fn times() -> Result<Histogram<u64>, CreationError> {
+    Histogram::new_with_bounds(1, LONGEST, 3)
+}
+
 /// What the rounds of one row gave.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(Vec<f64>);
@@ -67,6 +78,15 @@ impl fmt::Display for Ratio {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_beyond_all_bounds_is_the_longest_and_not_the_least() {
+        let mut times = times().unwrap();
+        times.saturating_record(5_000);
+        times.saturating_record(u64::MAX);
+        assert!(times.value_at_quantile(0.4) >= 4_995);
+        assert!(times.max() >= LONGEST);
+    }
 
     #[test]
     fn a_ratio_is_undecided_when_its_spread_is_larger_than_its_distance_from_one() {

@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::cores;
+use crate::count::times;
 
 /// Connections that calls find; the more a server lags, the more of them are taken.
 const CONNECTIONS: usize = 256;
@@ -76,7 +77,7 @@ async fn all(pace: Pace<'_>) -> anyhow::Result<Histogram<u64>> {
             let at = SocketAddr::from(([127, 0, 0, 1], port));
             let mut stream = TcpStream::connect(at).await?;
             stream.set_nodelay(true)?;
-            let mut seen = Histogram::<u64>::new(3)?;
+            let mut seen = times()?;
             let mut buffer = vec![0; 128 << 10];
             for request in requests.iter().cycle() {
                 let ticket = due.replace(due.get() + 1);
@@ -95,7 +96,7 @@ async fn all(pace: Pace<'_>) -> anyhow::Result<Histogram<u64>> {
             anyhow::Ok(seen)
         });
     }
-    let mut seen = Histogram::new(3)?;
+    let mut seen = times()?;
     while let Some(one) = callers.join_next().await {
         seen.add(one??)?;
     }

@@ -17,6 +17,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::server::now;
 use crate::cores;
+use crate::count::times;
 
 const MARK: &[u8] = b"\"sent\":";
 const DIGITS: usize = 20;
@@ -36,7 +37,7 @@ impl Streams {
         tokens: &[String],
         count: usize,
     ) -> anyhow::Result<Self> {
-        let seen = Arc::new(Mutex::new(Histogram::new(3)?));
+        let seen = Arc::new(Mutex::new(times()?));
         let is_over = Arc::new(AtomicBool::new(false));
         let (begun, begins) = mpsc::channel();
         let requests: Vec<String> = (0..count)
@@ -63,7 +64,7 @@ impl Streams {
 
     /// The ages of all events that come in this time, in microseconds.
     pub(crate) fn watch(&self, time: Duration) -> anyhow::Result<Histogram<u64>> {
-        let fresh = Histogram::new(3)?;
+        let fresh = times()?;
         let take = |with| {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *seen, with)
@@ -71,7 +72,7 @@ impl Streams {
         drop(take(fresh));
         // The time of the measurement itself.
         thread::sleep(time);
-        Ok(take(Histogram::new(3)?))
+        Ok(take(times()?))
     }
 }
 
