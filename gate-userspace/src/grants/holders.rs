@@ -50,17 +50,19 @@ impl Holders {
         }
     }
 
-    /// Takes a holder out, unless it is the last: then whoever asks forgets the source.
-    pub(super) fn is_last(&mut self, holder: &Holder) -> bool {
+    /// Whether nobody is left without this holder: the source goes as a whole then.
+    pub(super) fn are_only(&self, holder: &Holder) -> bool {
         match self {
             Self::One(one, _) => one == holder,
-            Self::Many(many) => {
-                let is_last = many.by.len() == 1 && many.by.contains_key(holder);
-                if !is_last {
-                    many.remove(holder);
-                }
-                is_last
-            }
+            Self::Many(many) => many.by.len() == 1 && many.by.contains_key(holder),
+        }
+    }
+
+    /// Takes out one of several.
+    pub(super) fn remove(&mut self, holder: &Holder) {
+        match self {
+            Self::One(..) => {}
+            Self::Many(many) => many.remove(holder),
         }
     }
 
@@ -136,14 +138,15 @@ mod tests {
         holders.put(one(2, Some(20), &[7, 8]));
         holders.put(one(4, None, &[]));
         assert_eq!(holders.merged(), opened(2, None, &[7, 8]));
-        assert!(!holders.is_last(&holder(4)));
+        holders.remove(&holder(4));
         assert_eq!(holders.merged(), opened(2, Some(30), &[7, 8]));
         holders.put(one(3, Some(10), &[]));
         assert_eq!(holders.merged(), opened(2, Some(20), &[7, 8]));
-        assert!(!holders.is_last(&holder(2)));
+        assert!(!holders.are_only(&holder(3)));
+        holders.remove(&holder(2));
         assert_eq!(holders.merged(), opened(3, Some(10), &[]));
-        assert!(!holders.is_last(&holder(2)), "it holds nothing any more");
-        assert!(holders.is_last(&holder(3)));
+        assert!(!holders.are_only(&holder(2)), "it holds nothing any more");
+        assert!(holders.are_only(&holder(3)));
     }
 
     fn holder(number: u32) -> Holder {

@@ -131,11 +131,12 @@ impl Ledger {
         let Entry::Occupied(mut by) = self.held.entry(key.clone()) else {
             return None;
         };
-        let before = by.get().merged();
-        if by.get_mut().is_last(holder) {
+        if by.get().are_only(holder) {
             by.remove();
             return Some(Delta::Shut(key.clone()));
         }
+        let before = by.get().merged();
+        by.get_mut().remove(holder);
         let after = by.get().merged();
         (after != before).then(|| Delta::Open(key.clone(), after))
     }
