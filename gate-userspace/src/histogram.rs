@@ -13,6 +13,48 @@ pub const BUCKETS: usize = 16;
 /// Up to and including how many microseconds each bucket counts, growing.
 pub type Bounds = [u64; BUCKETS];
 
+const MS: u64 = 1000;
+const S: u64 = 1000 * MS;
+
+/// Steps that are told apart where times differ by orders of magnitude.
+const LADDER: [u64; 20] = [
+    100,
+    250,
+    500,
+    MS,
+    2500,
+    5 * MS,
+    10 * MS,
+    25 * MS,
+    50 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    S,
+    2500 * MS,
+    5 * S,
+    10 * S,
+    30 * S,
+    60 * S,
+    300 * S,
+    1800 * S,
+];
+
+/// The steps of the ladder that begin with this one; it must be among its first five.
+pub const fn ladder_from(micros: u64) -> Bounds {
+    let mut first = 0;
+    while LADDER[first] != micros {
+        first += 1;
+    }
+    let mut bounds = [0; BUCKETS];
+    let mut place = 0;
+    while place < BUCKETS {
+        bounds[place] = LADDER[first + place];
+        place += 1;
+    }
+    bounds
+}
+
 #[derive(Debug)]
 pub struct Histogram {
     bounds: &'static Bounds,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Control, Refused};
-use crate::histogram::{Bounds, Histogram, Tally};
+use crate::histogram::{Bounds, Histogram, Tally, ladder_from};
 
 /// Who wanted it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,24 +60,4 @@ impl Control {
     }
 }
 
-const MS: u64 = 1000;
-const S: u64 = 1000 * MS;
-
-static BOUNDS: Bounds = [
-    100,
-    250,
-    500,
-    MS,
-    2500,
-    5 * MS,
-    10 * MS,
-    25 * MS,
-    50 * MS,
-    100 * MS,
-    250 * MS,
-    500 * MS,
-    S,
-    2500 * MS,
-    5 * S,
-    10 * S,
-];
+static BOUNDS: Bounds = ladder_from(100);

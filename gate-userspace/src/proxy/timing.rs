@@ -1,6 +1,6 @@
 //! What of a call is timed, and in which steps.
 
-use crate::histogram::Bounds;
+use crate::histogram::{Bounds, ladder_from};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timing {
@@ -25,62 +25,11 @@ impl Timing {
     }
 }
 
-const MS: u64 = 1000;
-const S: u64 = 1000 * MS;
-
+/// Finer than the ladder: most of it lies below its first step.
 static OVERHEAD: Bounds = [
-    5,
-    10,
-    20,
-    30,
-    50,
-    75,
-    100,
-    150,
-    250,
-    500,
-    MS,
-    2500,
-    5 * MS,
-    10 * MS,
-    50 * MS,
-    250 * MS,
+    5, 10, 20, 30, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000, 10_000, 50_000, 250_000,
 ];
 
-static FIRST_BYTE: Bounds = [
-    MS,
-    2 * MS,
-    5 * MS,
-    10 * MS,
-    25 * MS,
-    50 * MS,
-    100 * MS,
-    250 * MS,
-    500 * MS,
-    S,
-    2500 * MS,
-    5 * S,
-    10 * S,
-    30 * S,
-    60 * S,
-    300 * S,
-];
+static FIRST_BYTE: Bounds = ladder_from(1000);
 
-static WHOLE: Bounds = [
-    MS,
-    5 * MS,
-    10 * MS,
-    25 * MS,
-    50 * MS,
-    100 * MS,
-    250 * MS,
-    500 * MS,
-    S,
-    2500 * MS,
-    5 * S,
-    10 * S,
-    30 * S,
-    60 * S,
-    300 * S,
-    1800 * S,
-];
+static WHOLE: Bounds = ladder_from(2500);
