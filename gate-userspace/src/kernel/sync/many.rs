@@ -148,14 +148,7 @@ impl Sources {
     }
 
     fn open_gathered(&mut self, tables: &mut Tables, gathered: &Gathered, outcome: &mut Outcome) {
-        let words = gathered.words.iter();
-        let words: Vec<Word> = words
-            .map(|(index, bits)| Word {
-                index: *index,
-                bits: *bits,
-            })
-            .collect();
-        if let Err(why) = tables.write_filter_words(&words) {
+        if let Err(why) = tables.write_filter_words(&listed(&gathered.words)) {
             for ((net, _), before) in gathered.open.iter().zip(&gathered.before) {
                 if before.is_none() {
                     // A bit too many in the kernel only costs a lookup.
@@ -191,15 +184,14 @@ impl Sources {
         tables: &mut Tables,
         nets: &[IpNet],
     ) -> Result<(), KernelError> {
-        let words: BTreeMap<u32, u64> = nets
-            .iter()
-            .filter_map(|net| self.count(*net, false))
-            .map(|word| (word.index, word.bits))
-            .collect();
-        let words: Vec<Word> = words
-            .into_iter()
-            .map(|(index, bits)| Word { index, bits })
-            .collect();
-        tables.write_filter_words(&words)
+        let words = nets.iter().filter_map(|net| self.count(*net, false));
+        let words = words.map(|word| (word.index, word.bits)).collect();
+        tables.write_filter_words(&listed(&words))
     }
+}
+
+/// Each once, as the last change of it left it.
+fn listed(words: &BTreeMap<u32, u64>) -> Vec<Word> {
+    let words = words.iter();
+    words.map(|(&index, &bits)| Word { index, bits }).collect()
 }
