@@ -10,7 +10,11 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use spdx::{Expression, ParseMode};
 
-use crate::{child::Child, say, surroundings};
+use crate::{
+    child::Child,
+    metadata::{self, Package},
+    say, surroundings,
+};
 
 #[derive(Deserialize)]
 struct Policy {
@@ -47,28 +51,6 @@ struct Sources {
     allow_registry: Vec<String>,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    version: String,
-    license: Option<String>,
-    /// None for a package of this repository.
-    source: Option<String>,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    req: String,
-    source: Option<String>,
-}
-
 pub(crate) fn check(cargo: &Child) -> anyhow::Result<()> {
     let text = fs::read_to_string(surroundings::root().join("deny.toml"))?;
     let policy: Policy = toml::from_str(&text).context("read deny.toml")?;
@@ -76,13 +58,7 @@ pub(crate) fn check(cargo: &Child) -> anyhow::Result<()> {
     let mut seen = 0;
     let targets = &policy.graph.targets;
     for target in targets {
-        let said = cargo
-            .clone()
-            .args(["metadata", "--format-version=1", "--locked"])
-            .arg(format!("--filter-platform={target}"))
-            .read();
-        let said = said.context("`cargo metadata --locked` failed: is Cargo.lock up to date?")?;
-        let metadata: Metadata = serde_json::from_str(&said).context("read cargo metadata")?;
+        let metadata = metadata::read(cargo, Some(target))?;
         seen = seen.max(metadata.packages.len());
         findings.extend(metadata.packages.iter().flat_map(|one| judge(one, &policy)));
     }
@@ -153,6 +129,9 @@ fn licence(text: Option<&str>, allowed: &[String]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+
+    use crate::metadata::Dependency;
 
     fn policy() -> Policy {
         toml::from_str(include_str!("../../deny.toml")).unwrap()
@@ -160,9 +139,12 @@ mod tests {
 
     fn package(name: &str, license: &str, source: Option<&str>) -> Package {
         Package {
+            id: name.to_owned(),
             name: name.to_owned(),
             version: "1.0.0".to_owned(),
             license: (!license.is_empty()).then(|| license.to_owned()),
+            repository: None,
+            manifest_path: PathBuf::new(),
             source: source.map(str::to_owned),
             dependencies: Vec::new(),
         }

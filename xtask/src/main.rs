@@ -12,6 +12,7 @@ mod deny;
 mod docs;
 mod dist;
 mod fuzz;
+mod metadata;
 mod run;
 mod say;
 mod setup;

@@ -6,69 +6,24 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::Context as _;
-use serde::Deserialize;
 
-use crate::child::Child;
+use crate::{
+    child::Child,
+    metadata::{self, Metadata, Package},
+};
 
 /// What is linked into a program that is passed on; the kernel program is inside `gated`.
 const PASSED_ON: [&str; 2] = ["gate-userspace", "gate-ebpf"];
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE"];
 
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    version: String,
-    license: Option<String>,
-    repository: Option<String>,
-    /// None for a package of this repository.
-    source: Option<String>,
-    manifest_path: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dep>,
-}
-
-#[derive(Deserialize)]
-struct Dep {
-    pkg: String,
-    dep_kinds: Vec<DepKind>,
-}
-
-#[derive(Deserialize)]
-struct DepKind {
-    /// None for what is linked in, else `build` or `dev`.
-    kind: Option<String>,
-}
-
 pub(super) fn text(cargo: &Child) -> anyhow::Result<String> {
     let host = Child::new(["rustc", "-vV"]).read().unwrap_or_default();
     let host = host.lines().find_map(|line| line.strip_prefix("host: "));
-    let said = cargo
-        .clone()
-        .args(["metadata", "--format-version=1", "--locked"])
-        .args(host.map(|host| format!("--filter-platform={host}")))
-        .read();
-    let said = said.context("`cargo metadata --locked` failed: is Cargo.lock up to date?")?;
-    let metadata: Metadata = serde_json::from_str(&said).context("read cargo metadata")?;
+    let metadata = metadata::read(cargo, host)?;
     write(&metadata)
 }
 
