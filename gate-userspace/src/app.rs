@@ -26,7 +26,7 @@ mod streams;
 mod upkeep;
 mod view;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tracing::{error, info, warn};
 
@@ -57,6 +57,7 @@ use crate::{
     settings::{KernelNeed, Mode, Settings},
     store::Store,
     telemetry::{self, Chain},
+    watched::Watched,
 };
 
 /// How long background tasks may take to stop.
@@ -143,8 +144,13 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
     let store = config.store.open(config.bounds).await?;
     let file = &settings.master_key_file;
     let is_needed = !file.exists() && store.snapshot().await?.holds_keys();
-    let key_file = secrets.master.is_none().then(|| file.clone());
+    let is_made = !file.exists();
+    let mut key_file = secrets.master.is_none().then(|| Watched::new(file.clone()));
     let keyring = Arc::new(master::keyring(secrets.master, file, is_needed)?);
+    if is_made {
+        // By this start, which knows what is in it.
+        key_file.as_mut().map(Watched::has_changed);
+    }
     let marker = closed::Marker::new(&settings.state_dir);
     let mode = match store.is_closed().await {
         Ok(true) => Mode::Closed,
@@ -174,6 +180,7 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
     let parts = Opened {
         flags: flags.clone(),
         shown: config.shown,
+        file: config.file,
         shared: secrets.shared.map(|token| token.digest),
         settings: Arc::new(settings),
         names,
@@ -202,12 +209,13 @@ async fn serve(flags: &Flags, config: Config, plan: Plan) -> Result<(), StartErr
 struct Opened {
     flags: Flags,
     shown: Shown,
+    file: Option<Watched>,
     settings: Arc<Settings>,
     names: Names,
     shared: Option<Digest>,
     keyring: Arc<Keyring>,
     /// None = the master keys were given by value.
-    key_file: Option<PathBuf>,
+    key_file: Option<Watched>,
     audit_retention: Duration,
     store: Store,
     mode: Mode,
@@ -266,7 +274,10 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         .map(bind::Taken::listen)
         .collect::<Result<Vec<_>, _>>()?;
     let view = View::new(&bound, Arc::clone(&ring), Arc::clone(&proxy));
-    let view = view.with_keys(Arc::clone(&held), key_file.clone());
+    let view = view.with_keys(
+        Arc::clone(&held),
+        key_file.as_ref().map(|file| file.path().to_owned()),
+    );
     let doorways = view.doorways(settings);
     let workers = start_workers(&proxy, &bound)?;
 
@@ -283,6 +294,7 @@ async fn stand(opened: Opened, signals: Signals, ring: Arc<Ring>) -> Result<(), 
         control: control.clone(),
         flags: opened.flags,
         shown: opened.shown,
+        file: opened.file,
         standing: Arc::clone(settings),
         names: opened.names,
         ring: Arc::clone(&ring),

@@ -24,6 +24,7 @@ pub use secrets::Secrets;
 use crate::{
     settings::Settings,
     store::{Bounds, StorePlace},
+    watched::Watched,
 };
 use raw::RawFile;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub audit_retention: Duration,
     pub secrets: Secrets,
     pub log: Log,
+    /// The file it comes from, if there is one.
+    pub file: Option<Watched>,
     /// What `--print-config` prints.
     pub shown: Shown,
 }
@@ -76,11 +79,16 @@ pub fn load(flags: &Flags) -> Result<Config, Refused> {
 /// # Errors
 /// When the start must be refused.
 pub fn load_from(flags: &Flags, environment: Environment<'_>) -> Result<Config, Refused> {
+    let watched = flags.config.clone().map(Watched::new);
     let file = match &flags.config {
         Some(path) => read(path.clone())?,
         None => RawFile::default(),
     };
-    settle::settle(flags, environment, &file, &resolve)
+    let config = settle::settle(flags, environment, &file, &resolve)?;
+    Ok(Config {
+        file: watched,
+        ..config
+    })
 }
 
 fn read(path: PathBuf) -> Result<RawFile, Refused> {

@@ -19,6 +19,7 @@ pub mod client;
 pub mod operator;
 pub mod rollout;
 pub mod fault;
+pub mod watched;
 pub mod tls;
 pub mod names;
 pub mod settings;

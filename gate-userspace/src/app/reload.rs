@@ -7,7 +7,7 @@
 
 mod moves;
 
-use std::{path::PathBuf, sync::Arc, time::Duration, time::SystemTime};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -30,6 +30,7 @@ use crate::{
     proxy::Proxy,
     settings::{KernelNeed, Settings},
     telemetry::Chain,
+    watched::Watched,
 };
 use moves::Moves;
 
@@ -40,6 +41,8 @@ const LOOK: Duration = Duration::from_secs(2);
 pub(super) struct Reload {
     pub(super) control: Control,
     pub(super) flags: Flags,
+    /// The file that was read at the start.
+    pub(super) file: Option<Watched>,
     /// What was said at the start.
     pub(super) shown: Shown,
     pub(super) standing: Arc<Settings>,
@@ -60,11 +63,10 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
             error!("SIGHUP cannot be heard: the configuration is not reloaded by it");
             return;
         };
-        let file = reload.flags.config.clone();
-        let mut seen = modified(file.as_ref());
+        let mut file = reload.file.take();
         let mut look = interval(LOOK);
         let mut moves = Moves::default();
-        let mut certificates = Certificates::of(&reload.standing);
+        let certificates = Certificates::of(&reload.standing);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -75,11 +77,9 @@ pub(super) fn watch(tasks: &Tasks, mut reload: Reload) {
                 _ = hangup.recv() => certificates.read(),
                 _ = look.tick() => {
                     certificates.look();
-                    let now = modified(file.as_ref());
-                    if now == seen || now.is_none() {
+                    if !file.as_mut().is_some_and(Watched::has_changed) {
                         continue;
                     }
-                    seen = now;
                 }
             }
             reload.take_up().await;
@@ -189,10 +189,6 @@ fn union(before: &[Protected], wanted: &[Protected]) -> Vec<Protected> {
     let is_new = |new: &&Protected| !before.iter().any(|old| old.port == new.port);
     let new = wanted.iter().filter(is_new);
     before.iter().chain(new).cloned().collect()
-}
-
-fn modified(file: Option<&PathBuf>) -> Option<SystemTime> {
-    std::fs::metadata(file?).ok()?.modified().ok()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a gate does now and then without being asked: hold new master keys, forget what is old, and
 //! write down what was refused.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::interval;
 use tracing::{info, warn};
@@ -15,6 +15,7 @@ use crate::{
     proxy::{Proxy, counters::Count},
     secret::Keyring,
     telemetry::Chain,
+    watched::Watched,
 };
 
 /// How often the key file is looked at.
@@ -28,26 +29,22 @@ const SELDOM: Duration = Duration::from_hours(1);
 
 /// Holds what is added to the key file, so that a fleet can be given a newer master key while it
 /// serves.
-pub(super) fn hold_keys(tasks: &Tasks, keyring: Arc<Keyring>, file: PathBuf) {
+pub(super) fn hold_keys(tasks: &Tasks, keyring: Arc<Keyring>, mut file: Watched) {
     let stop = tasks.last_word();
     tasks.spawn("master keys", async move {
-        let modified = || std::fs::metadata(&file).and_then(|data| data.modified()).ok();
-        let mut seen = modified();
         let mut look = interval(LOOK);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = look.tick() => {}
             }
-            let now = modified();
-            if now == seen || now.is_none() {
+            if !file.has_changed() {
                 continue;
             }
-            seen = now;
-            match master::read(&file) {
+            match master::read(file.path()) {
                 Ok(keys) => {
                     keyring.learn(keys);
-                    info!(path = %file.display(), keys = keyring.known().len(), "holds master keys");
+                    info!(path = %file.path().display(), keys = keyring.known().len(), "holds master keys");
                 }
                 Err(why) => warn!(error = %Chain(&why), "the master keys stay as they are"),
             }

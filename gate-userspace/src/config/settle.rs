@@ -99,6 +99,7 @@ pub(super) fn settle(
         audit_retention: places.store.audit_retention,
         secrets,
         log,
+        file: None,
         shown,
     })
 }

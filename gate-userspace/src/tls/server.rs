@@ -1,12 +1,16 @@
 //! The gate's own certificate, and another one without a restart.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, pem, pem::PemObject};
 
 use super::{TlsError, certificates, open, provider};
+use crate::watched::Watched;
 
 /// Where a certificate chain, the leaf first, and its private key lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,7 @@ pub struct Server {
     files: Pem,
     versions: &'static [&'static [u8]],
     config: ArcSwap<ServerConfig>,
+    watched: Mutex<[Watched; 2]>,
 }
 
 impl Server {
@@ -29,11 +34,13 @@ impl Server {
     /// # Errors
     /// When a file cannot be read or the two do not belong together.
     pub fn load(files: Pem, versions: &'static [&'static [u8]]) -> Result<Self, TlsError> {
+        let watched = [&files.certificate, &files.key].map(|file| Watched::new(file.clone()));
         let config = ArcSwap::new(read(&files, versions)?);
         Ok(Self {
             files,
             versions,
             config,
+            watched: Mutex::new(watched),
         })
     }
 
@@ -49,6 +56,13 @@ impl Server {
     pub fn reload(&self) -> Result<(), TlsError> {
         self.config.store(read(&self.files, self.versions)?);
         Ok(())
+    }
+
+    /// Whether a file changed since this was asked last, or since they were read first.
+    pub fn has_changed(&self) -> bool {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let [certificate, key] = watched.each_mut().map(Watched::has_changed);
+        certificate || key
     }
 
     pub fn files(&self) -> &Pem {

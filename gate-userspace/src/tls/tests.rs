@@ -34,9 +34,11 @@ fn a_reload_takes_up_new_files_and_keeps_the_old_ones_if_they_are_no_good() {
     let folder = tempfile::tempdir().unwrap();
     let files = write(folder.path(), "localhost");
     let server = Server::load(files.clone(), &[HTTP11]).unwrap();
+    assert!(!server.has_changed());
     let first = server.config();
     let other = write(folder.path(), "other");
     fs::copy(&other.certificate, &files.certificate).unwrap();
+    assert!(server.has_changed(), "nobody looked between the two");
     // Half of the exchange: the certificate is new, the key is not.
     assert!(matches!(server.reload(), Err(TlsError::Unusable { .. })));
     assert!(Arc::ptr_eq(&first, &server.config()));

@@ -25,6 +25,7 @@ const BASE: &[&str] = &[
     "rollout",
     "fault",
     "settings",
+    "watched",
     "tls",
     "names",
 ];
