@@ -1,8 +1,10 @@
-//! Every change of who may come in takes this path: store, table, streams, packet ring, answer.
+//! Every change of who may come in takes this path: store, table, packet ring, answer. What ends goes
+//! the other way, so that no ending waits for the store.
 //!
 //! One task does the changing, one change at a time, so that a caller who hangs up in the middle
 //! leaves nothing half done. Knows neither HTTP nor the kernel; who asks has parsed the question.
 
+mod desk;
 mod rings;
 mod ask;
 mod answer;
@@ -17,8 +19,10 @@ mod client;
 mod rollout;
 mod renew;
 mod lease;
+mod lapse;
 mod expire;
 mod mode;
+mod brake;
 mod operators;
 mod keys;
 mod reseal;
@@ -31,7 +35,6 @@ mod uses;
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -55,14 +58,11 @@ use crate::{
     client::Client,
     clock::Clock,
     grants::{Grants, RolloutGrant},
-    ident::{ClientId, ClientName, Revision, RolloutId, UpstreamName},
-    operator::Operators,
-    secret::{Digest, KeyId, Keyring, UpstreamKey},
-    settings::Mode,
-    store::{Store, StoreError},
+    ident::{ClientName, Revision, RolloutId, UpstreamName},
+    secret::{KeyId, UpstreamKey},
+    store::StoreError,
 };
-use endings::Endings;
-use keep::Heard;
+use desk::Desk;
 use writer::Writer;
 
 /// How long a lease may be over before it is ended, at most: the wall clock may jump ahead.
@@ -82,26 +82,6 @@ pub struct Worker {
 }
 
 type Job = Box<dyn for<'a> FnOnce(&'a mut Writer) -> Work<'a, ()> + Send>;
-
-/// What the writer works with and others may look at.
-struct Desk {
-    store: Store,
-    grants: Arc<Grants>,
-    streams: Arc<dyn Streams>,
-    ring: Arc<dyn PacketRing>,
-    keyring: Arc<Keyring>,
-    clock: Clock,
-    upstreams: ArcSwap<BTreeSet<UpstreamName>>,
-    names: papaya::HashMap<ClientName, ClientId>,
-    /// As configured; what is in force may be `Closed`.
-    mode: Mode,
-    operators: ArcSwap<Operators>,
-    /// The client of the configured secret, and the secret's digest.
-    shared: Option<(ClientName, Digest)>,
-    events: Events,
-    heard: Heard,
-    endings: Endings,
-}
 
 macro_rules! change {
     ($control:ident, $writer:ident => $call:expr) => {
@@ -212,8 +192,12 @@ impl Control {
     }
 
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
-        self.timed(self.emergency(move |writer| Box::pin(writer.panic(actor))))
-            .await
+        self.timed(async {
+            let shut = self.desk.brake().await;
+            self.emergency(move |writer| Box::pin(writer.panic(actor, shut)))
+                .await
+        })
+        .await
     }
 
     pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {
@@ -306,6 +290,7 @@ impl Worker {
         let desk = Arc::clone(&self.writer.desk);
         tokio::select! {
             () = desk.store.listen() => {}
+            () = desk.lapses() => {}
             () = self.work(stop) => {}
         }
         if let Err(why) = desk.store.leave(desk.grants.host()).await {
@@ -320,9 +305,9 @@ impl Worker {
                 biased;
                 () = stop.cancelled() => return,
                 () = self.writer.idle() => {
-                    self.writer.catch_up().await;
-                    self.writer.mend().await;
                     self.writer.sweep().await;
+                    self.writer.mend().await;
+                    self.writer.catch_up().await;
                 }
                 () = desk.store.rung() => self.writer.follow_on().await,
                 job = self.jobs.recv() => match job {
@@ -341,7 +326,11 @@ impl Worker {
 impl Writer {
     /// Resolves when there may be something to do that nobody asked for.
     fn idle(&self) -> impl Future<Output = ()> + use<> {
-        let due = self.leases.next().map(|at| at.until(self.now()).min(LOOK));
+        let due = self
+            .desk
+            .leases()
+            .next()
+            .map(|at| at.until(self.now()).min(LOOK));
         let retry = self.retry.map(|at| at - tokio::time::Instant::now());
         let mend = (!self.owed().is_empty()).then_some(LOOK);
         let wait = due.into_iter().chain(retry).chain(mend).min();
@@ -350,39 +339,6 @@ impl Writer {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => std::future::pending().await,
             }
-        }
-    }
-}
-
-impl Desk {
-    fn client_named(&self, name: &ClientName) -> Result<Arc<Client>, Refused> {
-        let id = self.names.pin().get(name).copied();
-        let grant = id.and_then(|id| self.grants.client(id));
-        grant
-            .map(|grant| grant.record())
-            .ok_or_else(|| Refused::NoClient(name.clone()))
-    }
-
-    fn rollout_named(&self, id: &RolloutId) -> Result<Arc<RolloutGrant>, Refused> {
-        let grant = self.grants.rollout(id);
-        grant.ok_or_else(|| Refused::NoRollout(id.clone()))
-    }
-
-    fn upstream_known(&self, name: Option<&UpstreamName>) -> Result<(), Refused> {
-        let known = self.upstreams.load();
-        match name {
-            Some(name) if !known.contains(name) => Err(Refused::NoUpstream {
-                name: name.clone(),
-                known: known.iter().cloned().collect(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn not_shared(&self, client: &Client) -> Result<(), Refused> {
-        match &self.shared {
-            Some((name, _)) if *name == client.name => Err(Refused::Shared(name.clone())),
-            _ => Ok(()),
         }
     }
 }

@@ -89,13 +89,13 @@ impl Writer {
         };
         self.desk.not_shared(&client)?;
         let change = end_client("client.revoke", &client);
-        let written = self.commit_ending(actor, vec![change]).await;
-        let revision = self.revision_of(&written);
+        let revision = self.desk.grants.revision();
         let done = self.end_client_here(&client, revision, Why::Revoked).await;
-        done.answer(written, &format!("client `{name}`"), since)
+        let written = self.commit_ending(actor, vec![change]).await;
+        self.answer(done, written, &format!("client `{name}`"), since)
     }
 
-    /// Table, streams and ring; the store knows already, or will be told.
+    /// Table, streams and ring; the store knows, or will be told.
     pub(super) async fn end_client_here(
         &mut self,
         client: &Client,
@@ -105,9 +105,11 @@ impl Writer {
         use super::lease::Leased;
         let rollouts = self.desk.grants.rollouts_of(client.id);
         for rollout in &rollouts {
-            self.leases.set(Leased::Rollout(rollout.serial), None);
+            self.desk
+                .leases()
+                .set(Leased::Rollout(rollout.serial), None);
         }
-        self.leases.set(Leased::Client(client.id), None);
+        self.desk.leases().set(Leased::Client(client.id), None);
         self.desk.names.pin().remove(&client.name);
         let effects = self.desk.grants.drop_client(client.id);
         let mut done = self.shut_down(revision, effects, why).await;
@@ -178,7 +180,7 @@ impl Writer {
         let revision = self.revision_of(&written);
         let effects = self.desk.grants.put_client(client);
         let done = self.shut_down(revision, effects, Why::Revoked).await;
-        done.answer(written, &format!("client `{name}`"), since)
+        self.answer(done, written, &format!("client `{name}`"), since)
     }
 
     pub(super) async fn enable(

@@ -22,7 +22,7 @@ impl Writer {
     pub(super) async fn sweep(&mut self) -> usize {
         let now = self.now();
         let (mut changes, mut clients, mut rollouts) = (Vec::new(), Vec::new(), Vec::new());
-        for leased in self.leases.due(now) {
+        for leased in self.desk.leases().due(now) {
             match leased {
                 Leased::Client(id) => clients.extend(self.desk.grants.client(id)),
                 Leased::Rollout(serial) => {

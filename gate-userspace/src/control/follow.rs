@@ -193,17 +193,9 @@ impl Writer {
             return;
         }
         let mut done = Done::default();
-        if closed {
-            grants.set_mode(mode);
-        }
-        if let Err(why) = self.desk.ring.set_mode(mode).await {
+        if let Err(why) = self.desk.enter(mode).await {
             done.warn("the packet ring is in another mode", &why);
             self.owed().entries = true;
-        }
-        if closed {
-            self.desk.streams.cut_all(Why::Panic).await;
-        } else {
-            grants.set_mode(mode);
         }
         self.alarm(&done);
     }

@@ -16,6 +16,11 @@ pub(super) enum Leased {
     Rollout(RolloutSerial),
 }
 
+impl Leased {
+    /// The least of all.
+    const FIRST: Self = Self::Client(ClientId(std::num::NonZeroU32::MIN));
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     queue: BTreeSet<(Stamp, Leased)>,
@@ -37,6 +42,18 @@ impl Leases {
         self.queue.first().map(|(until, _)| *until)
     }
 
+    /// The first deadline behind that moment.
+    pub(super) fn after(&self, moment: Stamp) -> Option<Stamp> {
+        let later = self.queue.range(behind(moment)..).next();
+        later.map(|(until, _)| *until)
+    }
+
+    /// Those whose deadline lies behind `moment`, at `now` at the latest.
+    pub(super) fn between(&self, moment: Stamp, now: Stamp) -> Vec<Leased> {
+        let lapsed = self.queue.range(behind(moment)..behind(now));
+        lapsed.map(|(_, leased)| *leased).collect()
+    }
+
     /// Takes out what is due.
     pub(super) fn due(&mut self, now: Stamp) -> Vec<Leased> {
         let mut due = Vec::new();
@@ -48,6 +65,11 @@ impl Leases {
         }
         due
     }
+}
+
+/// The least that stands behind all deadlines of that moment.
+fn behind(moment: Stamp) -> (Stamp, Leased) {
+    (Stamp(moment.0.saturating_add(1)), Leased::FIRST)
 }
 
 #[cfg(test)]

@@ -4,34 +4,27 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Actor, Refused, Why, answer::Done, writer::Writer};
-use crate::{
-    settings::Mode,
-    store::{Change, Note, StoreError, Write},
-};
+use super::{Actor, Refused, answer::Done, brake::Shut, writer::Writer};
+use crate::store::{Change, Note, StoreError, Write};
 
 impl Writer {
-    /// Closed first and written after: an emergency brake does not wait for a disk.
-    pub(super) async fn panic(&mut self, actor: Actor) -> Result<Done, Refused> {
-        let since = Instant::now();
-        self.desk.grants.set_mode(Mode::Closed);
+    /// Writes down what is in force already, and does not let go of the brake before.
+    pub(super) async fn panic(&mut self, actor: Actor, shut: Shut) -> Result<Done, Refused> {
         let mut done = self.done(self.desk.grants.revision());
-        let ring = self.desk.ring.set_mode(Mode::Closed).await;
-        if let Err(why) = ring {
-            done.warn("the packet ring is not closed", &why);
+        if let Err(why) = &shut.ring {
+            done.warn("the packet ring is not closed", why);
+            self.owed().entries = true;
         }
-        done.count(self.desk.streams.cut_all(Why::Panic).await);
+        done.count(shut.cut);
         let change = set_closed("gate.panic", true);
         let written = self.commit_ending(actor, vec![change]).await;
-        done.revision = self.revision_of(&written);
-        self.reach(done.revision);
         if matches!(written, Err(StoreError::Forbidden(_))) {
             self.closed_here = true;
             let text = "this host alone is closed: its role in the store does not allow more";
             done.warnings.push(text.to_owned());
-            return Ok(done.took(since));
+            return Ok(done.took(shut.since));
         }
-        done.answer(written, "serving", since)
+        self.answer(done, written, "serving", shut.since)
     }
 
     pub(super) async fn open(&mut self, actor: Actor) -> Result<Done, Refused> {
@@ -44,10 +37,9 @@ impl Writer {
         let revision = self.commit(actor, vec![change]).await?;
         self.reach(revision);
         let mut done = self.done(revision);
-        if let Err(why) = self.desk.ring.set_mode(self.desk.mode).await {
+        if let Err(why) = self.desk.enter(self.desk.mode).await {
             done.warn("the packet ring is still closed", &why);
         }
-        self.desk.grants.set_mode(self.desk.mode);
         Ok(done.took(since))
     }
 

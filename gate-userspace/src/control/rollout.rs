@@ -193,13 +193,13 @@ impl Writer {
             .iter()
             .map(|grant| end_rollout("rollout.close", grant));
         let changes = changes.collect();
-        let written = self.commit_ending(actor, changes).await;
-        let revision = self.revision_of(&written);
         let effects = self.drop_rollouts(grants.iter().map(|grant| grant.serial));
+        let revision = self.desk.grants.revision();
         let mut done = self.shut_down(revision, effects, Why::Closed).await;
         done.rollouts = grants.len();
+        let written = self.commit_ending(actor, changes).await;
         let what = format!("the closing of {} rollouts", grants.len());
-        let done = done.answer(written, &what, since)?;
+        let done = self.answer(done, written, &what, since)?;
         unwritten.map_or(Ok(done), Err)
     }
 
@@ -227,7 +227,7 @@ impl Writer {
     ) -> Effects {
         let mut effects = Effects::default();
         for serial in serials {
-            self.leases.set(Leased::Rollout(serial), None);
+            self.desk.leases().set(Leased::Rollout(serial), None);
             effects.then(self.desk.grants.drop_rollout(serial));
         }
         effects.settled()

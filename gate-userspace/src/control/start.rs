@@ -4,7 +4,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::json;
@@ -15,7 +18,6 @@ use super::{
     endings::Endings,
     expire::{alive, is_over},
     keep::Heard,
-    lease::Leases,
     unwritten::Unwritten,
     writer::{SHARED_TOKEN, Writer, end_client, note_client},
 };
@@ -88,10 +90,11 @@ pub async fn start(parts: Parts) -> Result<(Control, Worker), StartError> {
         events: parts.events,
         heard: Heard::at(now),
         endings: Endings::default(),
+        leases: Mutex::default(),
+        brakes: AtomicUsize::new(0),
     });
     let mut writer = Writer {
         desk: Arc::clone(&desk),
-        leases: Leases::default(),
         unwritten: Unwritten::default(),
         retry: None,
         is_loaded: false,
@@ -117,7 +120,8 @@ impl Writer {
     pub(super) async fn load(&mut self) -> Result<(), StartError> {
         let desk = Arc::clone(&self.desk);
         let snapshot = desk.store.snapshot().await?;
-        let mode = if snapshot.closed || self.unwritten.closes() {
+        let is_braking = desk.brakes.load(Ordering::SeqCst) > 0;
+        let mode = if snapshot.closed || self.unwritten.closes() || is_braking {
             Mode::Closed
         } else {
             desk.mode
@@ -136,7 +140,7 @@ impl Writer {
         if let Some((name, digest)) = &desk.shared {
             self.put_shared(name.clone(), *digest).await?;
         }
-        desk.ring.set_mode(mode).await?;
+        desk.enter(mode).await?;
         let revision = desk.grants.revision();
         desk.ring.sync(revision, desk.grants.openings()).await?;
         self.is_loaded = true;

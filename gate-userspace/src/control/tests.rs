@@ -19,6 +19,7 @@ use crate::{
     grants::Dead,
     rollout::Phase,
     secret::{Digest, Keyring, MasterKey, Unusable},
+    settings::Mode,
     store::Filter,
 };
 
@@ -97,7 +98,7 @@ async fn revoking_ends_everything_in_the_order_of_the_law() {
     assert_eq!(
         gate.rings.take_log(),
         [
-            "cut 2 Revoked (store 0, table 0)",
+            "cut 2 Revoked (store 2, table 0)",
             "shut 10.0.0.5/32",
             "destroy 10.0.0.5/32 keep []"
         ]
@@ -127,7 +128,7 @@ async fn a_neighbour_behind_the_same_address_is_left_alone() {
     let log = gate.rings.take_log();
     assert_eq!(
         log,
-        ["cut 1 Revoked (store 1, table 1)", "open 10.0.0.5/32"]
+        ["cut 1 Revoked (store 2, table 1)", "open 10.0.0.5/32"]
     );
     assert_eq!(entries(&gate), ["10.0.0.5/32"]);
     assert!(grant(&gate, &b.token).is_some());

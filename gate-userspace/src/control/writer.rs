@@ -1,4 +1,5 @@
-//! The one who changes things: store, then table, then streams, then packet ring.
+//! The one who changes things: what opens goes to the store, the table, the packet ring; what ends goes
+//! out of the table, the streams, the packet ring, and the store hears of it last.
 //!
 //! Lives in one task and does one change at a time. A change that opens is undone when the packet
 //! ring does not take it; a change that ends something goes on to its end, whatever fails on the
@@ -14,7 +15,7 @@ use super::{
     Actor, CutCount, Desk, Gone, HostDone, HostState, Refused, RingError, Why,
     answer::Done,
     event::Event,
-    lease::{Leased, Leases},
+    lease::Leased,
     unwritten::{Unwritten, entities},
 };
 use crate::{
@@ -35,7 +36,6 @@ pub(super) const SHARED_TOKEN: TokenId = TokenId(0);
 
 pub(super) struct Writer {
     pub(super) desk: Arc<Desk>,
-    pub(super) leases: Leases,
     /// What took effect while the store did not answer.
     pub(super) unwritten: Unwritten,
     /// When to try those again.
@@ -252,6 +252,26 @@ impl Writer {
         }
     }
 
+    /// What ended has ended; but who asked must hear when a restart could bring it back.
+    pub(super) fn answer(
+        &self,
+        mut done: Done,
+        written: Result<Revision, StoreError>,
+        what: &str,
+        since: Instant,
+    ) -> Result<Done, Refused> {
+        let revision = written.map_err(|why| {
+            tracing::error!(error = %why, "{what} has ended, but the store did not take it");
+            Refused::NotWritten(what.to_owned())
+        })?;
+        self.reach(revision);
+        done.revision = revision;
+        for host in &mut done.hosts {
+            host.revision = revision;
+        }
+        Ok(done.took(since))
+    }
+
     /// The sources that no grant holds any more, without what others still list.
     fn gone(&self, deltas: &[Delta]) -> Vec<Gone> {
         let shut = deltas.iter().filter_map(|delta| match delta {
@@ -284,12 +304,14 @@ impl Writer {
     /// Keeps the deadlines of a client: its own, and that of its first token to end.
     pub(super) fn lease_client(&mut self, client: &Client) {
         let until = first(client.expires, &client.tokens);
-        self.leases.set(Leased::Client(client.id), until);
+        self.desk.leases().set(Leased::Client(client.id), until);
     }
 
     pub(super) fn lease_rollout(&mut self, rollout: &Rollout) {
         let until = first(rollout.expires, &rollout.tokens);
-        self.leases.set(Leased::Rollout(rollout.serial), until);
+        self.desk
+            .leases()
+            .set(Leased::Rollout(rollout.serial), until);
     }
 
     pub(super) fn client_named(&self, name: &ClientName) -> Result<Arc<Client>, Refused> {
@@ -308,22 +330,6 @@ impl Done {
         self.warnings.push(format!("{what}: {why}"));
         for host in &mut self.hosts {
             host.state = HostState::Behind;
-        }
-    }
-
-    /// What ended has ended; but who asked must hear when a restart could bring it back.
-    pub(super) fn answer(
-        self,
-        written: Result<Revision, StoreError>,
-        what: &str,
-        since: Instant,
-    ) -> Result<Self, Refused> {
-        match written {
-            Ok(_) => Ok(self.took(since)),
-            Err(why) => {
-                tracing::error!(error = %why, "{what} has ended, but the store did not take it");
-                Err(Refused::NotWritten(what.to_owned()))
-            }
         }
     }
 

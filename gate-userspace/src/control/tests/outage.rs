@@ -134,3 +134,56 @@ async fn the_last_of_what_waits_is_written() {
     assert!(!stored.clients[0].enabled);
     assert_eq!(stored.clients[0].tokens.len(), 1);
 }
+
+/// The store may keep the writer waiting; neither the brake nor a lease waits with it.
+#[tokio::test]
+async fn a_writer_that_waits_keeps_neither_the_brake_nor_a_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = Gate::start(folder.path()).await;
+    add(&gate, "a", &["10.0.0.1"]).await;
+    let mut short = new_rollout("r", "a", &[]);
+    short.ttl = Some(Duration::from_secs(1));
+    let opened = gate.control.open_rollouts(ACTOR, vec![short]).await;
+    let token = opened.unwrap()[0].rollout.tokens[0].id;
+    gate.rings.state().streams.insert(token, 1);
+    let (release, released) = oneshot::channel::<()>();
+    let waiting = gate.control.emergency(move |_writer| {
+        Box::pin(async move {
+            _ = released.await;
+            Ok(())
+        })
+    });
+    // Opens again what the brake shut, if it is let.
+    let open = gate.control.open(ACTOR);
+    let seen = async {
+        gate.clock.advance(Duration::from_secs(1));
+        until(|| gate.rings.state().streams.is_empty()).await;
+        let cut = gate.rings.take_log().concat();
+        assert!(cut.contains("cut 1 LeaseOver"), "{cut}");
+        let mut panic = std::pin::pin!(gate.control.panic(ACTOR));
+        tokio::select! {
+            biased;
+            early = &mut panic => panic!("nobody wrote that down: {early:?}"),
+            () = until(|| gate.rings.state().mode == Some(Mode::Closed)) => {}
+        }
+        assert_eq!(gate.control.grants().mode(), Mode::Closed);
+        release.send(()).unwrap();
+        panic.await.unwrap()
+    };
+    let (waited, opened, _shut) = tokio::join!(waiting, open, seen);
+    waited.unwrap();
+    opened.unwrap();
+    assert_eq!(gate.control.grants().mode(), Mode::Closed);
+    assert_eq!(gate.rings.state().mode, Some(Mode::Closed));
+    assert!(gate.store.snapshot().await.unwrap().closed);
+    gate.control.open(ACTOR).await.unwrap();
+    assert_eq!(gate.control.grants().mode(), Mode::Enforce);
+}
+
+/// A broken run ends with the test runner's patience.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        // Between two looks.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
