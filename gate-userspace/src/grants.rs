@@ -7,6 +7,7 @@ mod grant;
 mod ledger;
 mod holders;
 mod listed;
+mod load;
 mod view;
 mod uses;
 mod write;

@@ -38,6 +38,11 @@ impl Leases {
         }
     }
 
+    /// Fills the nodes of the queue. Filled in ascending order they are half empty.
+    pub(super) fn pack(&mut self) {
+        self.queue = std::mem::take(&mut self.queue).into_iter().collect();
+    }
+
     pub(super) fn next(&self) -> Option<Stamp> {
         self.queue.first().map(|(until, _)| *until)
     }

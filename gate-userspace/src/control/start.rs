@@ -151,6 +151,10 @@ impl Writer {
     fn put_all(&mut self, snapshot: Snapshot) {
         let now = self.now();
         let mut unwritten = Vec::new();
+        let of_rollouts = snapshot.rollouts.iter().map(|rollout| rollout.tokens.len());
+        let of_clients = snapshot.clients.iter().map(|client| client.tokens.len());
+        let tokens = of_rollouts.chain(of_clients).sum();
+        self.desk.grants.expect(snapshot.rollouts.len(), tokens);
         for mut client in snapshot.clients {
             if is_over(client.expires, now) {
                 unwritten.push(end_client("client.expire", &client));
@@ -185,6 +189,8 @@ impl Writer {
             self.desk.grants.put_rollout(rollout);
         }
         self.unwritten.add(unwritten);
+        self.desk.grants.pack();
+        self.desk.leases().pack();
     }
 
     /// The client of the configured secret: a row without a token, and a token without a row.

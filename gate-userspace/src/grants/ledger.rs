@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::holders::Holders;
+use super::{holders::Holders, load::pack};
 use crate::{
     clock::Stamp,
     ident::{ClientId, HostName, RolloutSerial},
@@ -91,6 +91,15 @@ impl Ledger {
             self.of.insert(holder, want);
         }
         deltas
+    }
+
+    /// Makes room for so many holders.
+    pub(super) fn expect(&mut self, holders: usize) {
+        self.of.reserve(holders);
+    }
+
+    pub(super) fn pack(&mut self) {
+        pack(&mut self.held);
     }
 
     pub(super) fn clear(&mut self, holder: &Holder) -> Vec<Delta> {

@@ -50,6 +50,12 @@ impl Listed {
             })
     }
 
+    /// Makes room for so many networks.
+    pub(super) fn expect(&self, count: usize) {
+        let mut nets = self.nets.write().unwrap_or_else(PoisonError::into_inner);
+        nets.held.reserve(count);
+    }
+
     pub(super) fn apply(&self, delta: &Delta) {
         let mut nets = self.nets.write().unwrap_or_else(PoisonError::into_inner);
         match delta {

@@ -122,6 +122,14 @@ impl Grants {
         effects.settled()
     }
 
+    /// Refuses these tokens from now on. They stay in the table until their owners change or go.
+    pub fn kill_all(&self, tokens: &[TokenId]) {
+        let by_id = self.by_id.pin();
+        for grant in tokens.iter().filter_map(|token| by_id.get(token)) {
+            grant.kill();
+        }
+    }
+
     /// Removes a rollout.
     pub fn drop_rollout(&self, serial: RolloutSerial) -> Effects {
         let mut effects = Effects::default();

@@ -127,6 +127,8 @@ impl Sources {
             // What a former daemon left beside the entries, which were read at the start.
             self.repair_beside(tables, classes)?;
             self.stray_classes = 0;
+            // Filled in ascending order its nodes are half empty.
+            self.all = std::mem::take(&mut self.all).into_iter().collect();
         }
         let mut applied = outcome.applied(want.revision)?;
         applied.removed += strays;
