@@ -112,8 +112,9 @@ impl Control {
     }
 
     pub async fn revoke(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
-        self.timed(async { change!(self, writer => writer.revoke(actor, &name)) })
-            .await
+        let stop = self.desk.stop_client(name.clone());
+        let revoked = async { change!(self, writer => writer.revoke(actor, &name)) };
+        self.ending(revoked, stop).await
     }
 
     pub async fn disable(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
@@ -168,8 +169,9 @@ impl Control {
     }
 
     pub async fn close(&self, actor: Actor, closing: Closing) -> Result<Done, Refused> {
-        self.timed(async { change!(self, writer => writer.close(actor, closing)) })
-            .await
+        let stop = self.desk.stop_rollouts(closing.clone());
+        let closed = async { change!(self, writer => writer.close(actor, closing)) };
+        self.ending(closed, stop).await
     }
 
     pub async fn renew(&self, actor: Actor, owner: Owner, ttl: Duration) -> Result<Lease, Refused> {
@@ -192,12 +194,10 @@ impl Control {
     }
 
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
-        self.timed(async {
-            let shut = self.desk.brake().await;
-            self.emergency(move |writer| Box::pin(writer.panic(actor, shut)))
-                .await
-        })
-        .await
+        let brake = self.desk.brake();
+        let closing = self.emergency(move |writer| Box::pin(writer.panic(actor, brake)));
+        self.ending(closing, async { self.desk.shut().await.1 })
+            .await
     }
 
     pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {

@@ -1,41 +1,27 @@
-//! The emergency brake, and the one way into another mode.
+//! What does not queue behind the writer, which may be waiting for a store that is away.
 //!
-//! Whoever brakes does not queue behind the writer, which may be waiting for a store that is away:
-//! the rings are shut at once, and the writer hears of it when its turn comes. Until then nothing that
-//! the writer does opens them.
+//! The emergency brake shuts the rings at once, and until the writer has heard of it nothing that it
+//! does opens them; so it has one way into another mode, which is here. Tokens that are to end are
+//! dead at once; the writer takes them out of the table, and their sources from the packet ring.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Closing, CutCount, Desk, RingError, Why};
+use crate::{
+    client::Credential,
+    grants::RolloutGrant,
+    ident::{ClientName, TokenId},
+    settings::Mode,
 };
 
-use super::{CutCount, Desk, RingError, Why};
-use crate::settings::Mode;
-
-/// Every ring is shut. The brake is let go with it.
-pub(super) struct Shut {
-    pub(super) since: Instant,
-    pub(super) cut: CutCount,
-    /// Whether the packet ring did what it was asked to.
-    pub(super) ring: Result<(), RingError>,
-    _brake: Brake,
-}
-
 /// One of those who brake.
-struct Brake(Arc<Desk>);
+pub(super) struct Brake(Arc<Desk>);
 
 impl Desk {
-    pub(super) async fn brake(self: &Arc<Self>) -> Shut {
-        let since = Instant::now();
+    /// Nothing opens until this is dropped.
+    pub(super) fn brake(self: &Arc<Self>) -> Brake {
         self.brakes.fetch_add(1, Ordering::SeqCst);
-        let brake = Brake(Arc::clone(self));
-        let (ring, cut) = self.shut().await;
-        Shut {
-            since,
-            cut,
-            ring,
-            _brake: brake,
-        }
+        Brake(Arc::clone(self))
     }
 
     /// Puts this mode in force: what closes goes from the table outwards, what opens the other way.
@@ -52,11 +38,55 @@ impl Desk {
         opened
     }
 
-    async fn shut(&self) -> (Result<(), RingError>, CutCount) {
+    /// Shuts every ring, from the table outwards. Doing it twice is doing it once.
+    pub(super) async fn shut(&self) -> (Result<(), RingError>, CutCount) {
         self.grants.set_mode(Mode::Closed);
         let ring = self.ring.set_mode(Mode::Closed).await;
         (ring, self.streams.cut_all(Why::Panic).await)
     }
+}
+
+/// The writer may refuse later what is stopped here only if nobody could have asked for it.
+impl Desk {
+    pub(super) async fn stop_client(&self, name: ClientName) -> CutCount {
+        let client = self.client_named(&name);
+        let client = client.ok().filter(|client| self.not_shared(client).is_ok());
+        let tokens = client.map_or_else(Vec::new, |client| {
+            let mut tokens = ids(&client.tokens);
+            tokens.extend(of_rollouts(&self.grants.rollouts_of(client.id)));
+            tokens
+        });
+        self.stop(tokens, Why::Revoked).await
+    }
+
+    /// All of them or, when one is not there, none.
+    pub(super) async fn stop_rollouts(&self, closing: Closing) -> CutCount {
+        let rollouts = match &closing {
+            Closing::Ids(ids) => ids.iter().map(|id| self.rollout_named(id)).collect(),
+            Closing::AllOf(name) => self
+                .client_named(name)
+                .map(|client| self.grants.rollouts_of(client.id)),
+        };
+        let rollouts: Vec<_> = rollouts.unwrap_or_default();
+        self.stop(of_rollouts(&rollouts), Why::Closed).await
+    }
+
+    async fn stop(&self, tokens: Vec<TokenId>, why: Why) -> CutCount {
+        if tokens.is_empty() || !self.store.may_write() {
+            return CutCount::default();
+        }
+        self.grants.kill_all(&tokens);
+        self.streams.cut(tokens, why).await
+    }
+}
+
+fn of_rollouts(rollouts: &[Arc<RolloutGrant>]) -> Vec<TokenId> {
+    let rollouts = rollouts.iter().map(|rollout| rollout.record());
+    rollouts.flat_map(|record| ids(&record.tokens)).collect()
+}
+
+fn ids(tokens: &[Credential]) -> Vec<TokenId> {
+    tokens.iter().map(|token| token.id).collect()
 }
 
 impl Drop for Brake {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Control, Refused};
+use super::{Control, CutCount, Refused, answer::Done};
 use crate::histogram::{Bounds, Histogram, Tally, ladder_from};
 
 /// Who wanted it.
@@ -44,6 +44,23 @@ impl Default for Endings {
 impl Control {
     pub fn endings(&self, origin: Origin) -> Tally {
         self.desk.endings.0[origin as usize].tally()
+    }
+
+    /// Stops at once what the writer ends when its turn comes. It is asked first: who asked may
+    /// leave, and what was asked for is done to its end.
+    pub(super) async fn ending(
+        &self,
+        ended: impl Future<Output = Result<Done, Refused>>,
+        stopped: impl Future<Output = CutCount>,
+    ) -> Result<Done, Refused> {
+        let since = Instant::now();
+        self.timed(async {
+            let (ended, stopped) = tokio::join!(biased; ended, stopped);
+            let mut done = ended?;
+            done.count(stopped);
+            Ok(done.took(since))
+        })
+        .await
     }
 
     /// Times an ending that is asked for. What was refused ended nothing; what is not written did.

@@ -4,27 +4,29 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Actor, Refused, answer::Done, brake::Shut, writer::Writer};
+use super::{Actor, Refused, answer::Done, brake::Brake, writer::Writer};
 use crate::store::{Change, Note, StoreError, Write};
 
 impl Writer {
-    /// Writes down what is in force already, and does not let go of the brake before.
-    pub(super) async fn panic(&mut self, actor: Actor, shut: Shut) -> Result<Done, Refused> {
+    /// Closed first and written after. Lets go of the brake when it is.
+    pub(super) async fn panic(&mut self, actor: Actor, _brake: Brake) -> Result<Done, Refused> {
+        let since = Instant::now();
         let mut done = self.done(self.desk.grants.revision());
-        if let Err(why) = &shut.ring {
-            done.warn("the packet ring is not closed", why);
+        let (ring, cut) = self.desk.shut().await;
+        if let Err(why) = ring {
+            done.warn("the packet ring is not closed", &why);
             self.owed().entries = true;
         }
-        done.count(shut.cut);
+        done.count(cut);
         let change = set_closed("gate.panic", true);
         let written = self.commit_ending(actor, vec![change]).await;
         if matches!(written, Err(StoreError::Forbidden(_))) {
             self.closed_here = true;
             let text = "this host alone is closed: its role in the store does not allow more";
             done.warnings.push(text.to_owned());
-            return Ok(done.took(shut.since));
+            return Ok(done.took(since));
         }
-        self.answer(done, written, "serving", shut.since)
+        self.answer(done, written, "serving", since)
     }
 
     pub(super) async fn open(&mut self, actor: Actor) -> Result<Done, Refused> {

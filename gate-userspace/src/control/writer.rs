@@ -6,7 +6,8 @@
 //! way, and says what failed.
 
 use std::{
-    collections::BTreeSet,
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     client::{Client, Credential},
     clock::Stamp,
-    grants::{Delta, Effects, SourceKey},
+    grants::{Delta, Effects, Opened, SourceKey},
     ident::{ClientName, Revision, TokenId},
     rollout::Rollout,
     secret::KeyId,
@@ -221,11 +222,11 @@ impl Writer {
         let gone = std::mem::take(&mut self.owed().gone);
         let mended = async {
             ring.set_mode(grants.mode()).await?;
-            ring.sync(grants.revision(), grants.openings()).await?;
-            let closed = gone
-                .iter()
-                .filter(|gone| !grants.openings().contains_key(&gone.key));
-            ring.destroy(closed.cloned().collect()).await
+            let openings = grants.openings();
+            let closed = gone.iter().filter(|gone| !openings.contains_key(&gone.key));
+            let closed: Vec<_> = closed.cloned().collect();
+            ring.sync(grants.revision(), openings).await?;
+            ring.destroy(closed).await
         };
         match mended.await {
             Ok(_connections) => self.owed().entries = false,
@@ -278,10 +279,17 @@ impl Writer {
             Delta::Shut(key) => Some(key),
             Delta::Open(..) => None,
         });
-        shut.filter_map(|key| self.no_longer_listed(key)).collect()
+        let openings = OnceCell::new();
+        shut.filter_map(|key| self.no_longer_listed(key, &openings))
+            .collect()
     }
 
-    fn no_longer_listed(&self, key: &SourceKey) -> Option<Gone> {
+    /// `openings` is a copy of them all, made for a network only.
+    fn no_longer_listed(
+        &self,
+        key: &SourceKey,
+        openings: &OnceCell<BTreeMap<SourceKey, Opened>>,
+    ) -> Option<Gone> {
         let grants = &self.desk.grants;
         let keep = if key.net.prefix_len() == key.net.max_prefix_len() {
             if grants.lists(key.net.addr()) {
@@ -289,7 +297,7 @@ impl Writer {
             }
             Vec::new()
         } else {
-            let openings = grants.openings();
+            let openings = openings.get_or_init(|| grants.openings());
             let nets = openings.keys().map(|other| other.net);
             nets.filter(|net| net.contains(&key.net) || key.net.contains(net))
                 .collect()

@@ -135,9 +135,9 @@ async fn the_last_of_what_waits_is_written() {
     assert_eq!(stored.clients[0].tokens.len(), 1);
 }
 
-/// The store may keep the writer waiting; neither the brake nor a lease waits with it.
+/// The store may keep the writer waiting; no lease, revocation or panic waits with it.
 #[tokio::test]
-async fn a_writer_that_waits_keeps_neither_the_brake_nor_a_lease() {
+async fn a_writer_that_waits_keeps_no_ending() {
     let folder = tempfile::tempdir().unwrap();
     let gate = Gate::start(folder.path()).await;
     add(&gate, "a", &["10.0.0.1"]).await;
@@ -145,6 +145,7 @@ async fn a_writer_that_waits_keeps_neither_the_brake_nor_a_lease() {
     short.ttl = Some(Duration::from_secs(1));
     let opened = gate.control.open_rollouts(ACTOR, vec![short]).await;
     let token = opened.unwrap()[0].rollout.tokens[0].id;
+    let revoked = add(&gate, "b", &[]).await;
     gate.rings.state().streams.insert(token, 1);
     let (release, released) = oneshot::channel::<()>();
     let waiting = gate.control.emergency(move |_writer| {
@@ -160,6 +161,14 @@ async fn a_writer_that_waits_keeps_neither_the_brake_nor_a_lease() {
         until(|| gate.rings.state().streams.is_empty()).await;
         let cut = gate.rings.take_log().concat();
         assert!(cut.contains("cut 1 LeaseOver"), "{cut}");
+        let mut revoke = std::pin::pin!(gate.control.revoke(ACTOR, name("b")));
+        tokio::select! {
+            biased;
+            early = &mut revoke => panic!("nobody wrote that down: {early:?}"),
+            () = until(|| gate.rings.take_log().concat().contains("cut 1 Revoked")) => {}
+        }
+        let dead = grant(&gate, &revoked.token).unwrap().live(gate.clock.now());
+        assert!(matches!(dead, Err(Dead::Revoked)), "{dead:?}");
         let mut panic = std::pin::pin!(gate.control.panic(ACTOR));
         tokio::select! {
             biased;
@@ -168,6 +177,7 @@ async fn a_writer_that_waits_keeps_neither_the_brake_nor_a_lease() {
         }
         assert_eq!(gate.control.grants().mode(), Mode::Closed);
         release.send(()).unwrap();
+        revoke.await.unwrap();
         panic.await.unwrap()
     };
     let (waited, opened, _shut) = tokio::join!(waiting, open, seen);
