@@ -113,8 +113,8 @@ impl Control {
 
     pub async fn revoke(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
         let stop = self.desk.stop_client(name.clone());
-        let revoked = async { change!(self, writer => writer.revoke(actor, &name)) };
-        self.ending(revoked, stop).await
+        let revoke = async |stopped| change!(self, writer => writer.revoke(actor, &name, stopped));
+        self.ending(revoke, stop).await
     }
 
     pub async fn disable(&self, actor: Actor, name: ClientName) -> Result<Done, Refused> {
@@ -170,8 +170,8 @@ impl Control {
 
     pub async fn close(&self, actor: Actor, closing: Closing) -> Result<Done, Refused> {
         let stop = self.desk.stop_rollouts(closing.clone());
-        let closed = async { change!(self, writer => writer.close(actor, closing)) };
-        self.ending(closed, stop).await
+        let close = async |stopped| change!(self, writer => writer.close(actor, closing, stopped));
+        self.ending(close, stop).await
     }
 
     pub async fn renew(&self, actor: Actor, owner: Owner, ttl: Duration) -> Result<Lease, Refused> {
@@ -195,9 +195,9 @@ impl Control {
 
     pub async fn panic(&self, actor: Actor) -> Result<Done, Refused> {
         let brake = self.desk.brake();
-        let closing = self.emergency(move |writer| Box::pin(writer.panic(actor, brake)));
-        self.ending(closing, async { self.desk.shut().await.1 })
-            .await
+        let shut =
+            |stopped| self.emergency(move |writer| Box::pin(writer.panic(actor, brake, stopped)));
+        self.ending(shut, async { self.desk.shut().await.1 }).await
     }
 
     pub async fn open(&self, actor: Actor) -> Result<Done, Refused> {

@@ -1,8 +1,10 @@
 //! The server is there and yet not as it should be: notices that never come, and one that is slow.
 
+use std::pin::pin;
+
 use harness::probe::Syn;
 
-use crate::site::{fleet, until};
+use crate::site::{fleet, fleet_for, until};
 
 /// Who listens is cut off again and again: polling is the floor.
 #[tokio::test]
@@ -85,4 +87,57 @@ async fn slow_server_delays_changes_and_no_call() {
     second.reaches(&opened["revision"]).await;
     let token = opened["token"].as_str().unwrap();
     assert_eq!(second.chat("r-2", token).await.status, 200);
+}
+
+/// Behind a cut cable the answer waits for the server: what it answers for has happened.
+#[tokio::test]
+async fn no_ending_waits_for_a_server_that_is_silent() {
+    // Longer than this takes: nothing ends because the store is out of reach.
+    let Some(fleet) = fleet_for("5m").await else {
+        return;
+    };
+    let (host, other) = (&fleet.hosts[0], &fleet.hosts[1]);
+    host.ctl().json("client add second").await.unwrap();
+    for (rollout, client, ending, word) in [
+        ("closed", "trainer", "rollout close closed", "REVOKED"),
+        (
+            "revoked",
+            "trainer",
+            "client revoke trainer --yes",
+            "REVOKED",
+        ),
+        ("shut", "second", "panic", "SERVICE_UNAVAILABLE"),
+    ] {
+        let (name, source) = (host.name(), host.source());
+        let open =
+            format!("rollout open {rollout} --client {client} --host {name} --source {source}");
+        let opened = host.ctl().json(&open).await.unwrap();
+        let mut stream = host
+            .stream(rollout, opened["token"].as_str().unwrap())
+            .await;
+        host.connect(false);
+        let ctl = host.ctl();
+        let mut answer = pin!(ctl.json(ending));
+        let (events, _end) = tokio::select! {
+            biased;
+            early = &mut answer => panic!("the server cannot have said so: {early:?}"),
+            rest = stream.rest() => rest,
+        };
+        assert!(events.last().unwrap().data.contains(word), "{events:?}");
+        if rollout == "shut" {
+            let shut = until(async || host.knock().await == Syn::Silent);
+            tokio::select! {
+                biased;
+                early = &mut answer => panic!("the server cannot have said so: {early:?}"),
+                () = shut => {}
+            }
+        }
+        host.connect(true);
+        // It may have given up on the server: then it is written later.
+        let _written = answer.await;
+        if rollout != "shut" {
+            until(async || !other.rollouts().await.contains(&rollout.to_owned())).await;
+        }
+    }
+    until(async || other.ctl().json("status").await.unwrap()["mode"] == "closed").await;
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     Actor, NewClient, Refused, SourceEdit, Why,
     answer::{Added, Done},
+    endings::Stopped,
     mint::Pair,
     writer::{Writer, durable, end_client, note_client, put_client},
 };
@@ -79,6 +80,7 @@ impl Writer {
         &mut self,
         actor: Actor,
         name: &ClientName,
+        stopped: Stopped,
     ) -> Result<Done, Refused> {
         let since = Instant::now();
         let client = match self.client_named(name) {
@@ -89,8 +91,10 @@ impl Writer {
         };
         self.desk.not_shared(&client)?;
         let change = end_client("client.revoke", &client);
+        let cut = stopped.wait().await;
         let revision = self.desk.grants.revision();
-        let done = self.end_client_here(&client, revision, Why::Revoked).await;
+        let mut done = self.end_client_here(&client, revision, Why::Revoked).await;
+        done.count(cut);
         let written = self.commit_ending(actor, vec![change]).await;
         self.answer(done, written, &format!("client `{name}`"), since)
     }

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use tokio::sync::oneshot;
+
 use super::{Control, CutCount, Refused, answer::Done};
 use crate::histogram::{Bounds, Histogram, Tally, ladder_from};
 
@@ -12,6 +14,16 @@ pub enum Origin {
     Here,
     /// Another host of the fleet wrote it: from reading that on.
     Fleet,
+}
+
+/// What is stopped beside the writer.
+pub(super) struct Stopped(oneshot::Receiver<CutCount>);
+
+impl Stopped {
+    /// The sockets are closed, or who asked has left and the writer does it all.
+    pub(super) async fn wait(self) -> CutCount {
+        self.0.await.unwrap_or_default()
+    }
 }
 
 /// Times of revocations, closings and whatever else ends tokens at once.
@@ -50,15 +62,15 @@ impl Control {
     /// leave, and what was asked for is done to its end.
     pub(super) async fn ending(
         &self,
-        ended: impl Future<Output = Result<Done, Refused>>,
-        stopped: impl Future<Output = CutCount>,
+        end: impl AsyncFnOnce(Stopped) -> Result<Done, Refused>,
+        stop: impl Future<Output = CutCount>,
     ) -> Result<Done, Refused> {
-        let since = Instant::now();
+        let (tell, stopped) = oneshot::channel();
+        let stop = async { _ = tell.send(stop.await) };
         self.timed(async {
-            let (ended, stopped) = tokio::join!(biased; ended, stopped);
-            let mut done = ended?;
-            done.count(stopped);
-            Ok(done.took(since))
+            let since = Instant::now();
+            let (done, ()) = tokio::join!(biased; end(Stopped(stopped)), stop);
+            Ok(done?.took(since))
         })
         .await
     }

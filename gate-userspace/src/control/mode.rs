@@ -4,14 +4,20 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::{Actor, Refused, answer::Done, brake::Brake, writer::Writer};
+use super::{Actor, Refused, answer::Done, brake::Brake, endings::Stopped, writer::Writer};
 use crate::store::{Change, Note, StoreError, Write};
 
 impl Writer {
     /// Closed first and written after. Lets go of the brake when it is.
-    pub(super) async fn panic(&mut self, actor: Actor, _brake: Brake) -> Result<Done, Refused> {
+    pub(super) async fn panic(
+        &mut self,
+        actor: Actor,
+        _brake: Brake,
+        stopped: Stopped,
+    ) -> Result<Done, Refused> {
         let since = Instant::now();
         let mut done = self.done(self.desk.grants.revision());
+        done.count(stopped.wait().await);
         let (ring, cut) = self.desk.shut().await;
         if let Err(why) = ring {
             done.warn("the packet ring is not closed", &why);

@@ -8,6 +8,7 @@ use super::{
     Actor, Closing, NewRollout, Refused, RingError, WantedToken, Why,
     answer::{Done, Opening},
     client::{texts, unique},
+    endings::Stopped,
     lease::Leased,
     mint::Pair,
     writer::Writer,
@@ -175,7 +176,12 @@ impl Writer {
     }
 
     /// Closes all of them or, when one is not there, none.
-    pub(super) async fn close(&mut self, actor: Actor, closing: Closing) -> Result<Done, Refused> {
+    pub(super) async fn close(
+        &mut self,
+        actor: Actor,
+        closing: Closing,
+        stopped: Stopped,
+    ) -> Result<Done, Refused> {
         let since = Instant::now();
         let (grants, unwritten) = match closing {
             Closing::Ids(ids) => self.to_close(unique(ids))?,
@@ -193,10 +199,12 @@ impl Writer {
             .iter()
             .map(|grant| end_rollout("rollout.close", grant));
         let changes = changes.collect();
+        let cut = stopped.wait().await;
         let effects = self.drop_rollouts(grants.iter().map(|grant| grant.serial));
         let revision = self.desk.grants.revision();
         let mut done = self.shut_down(revision, effects, Why::Closed).await;
         done.rollouts = grants.len();
+        done.count(cut);
         let written = self.commit_ending(actor, changes).await;
         let what = format!("the closing of {} rollouts", grants.len());
         let done = self.answer(done, written, &what, since)?;

@@ -103,8 +103,10 @@ impl Live {
     pub async fn cut(&self, tokens: &[TokenId], why: Cut) -> Ended {
         let mut ordered = BTreeMap::new();
         for token in tokens {
-            let held = self.held.lock(token).remove(token).unwrap_or_default();
-            ordered.extend(held.into_iter().map(|(id, held)| (id, held.line)));
+            let held = self.held.lock(token);
+            let held = held.get(token).into_iter().flat_map(BTreeMap::values);
+            // They stay until they are gone: who cuts them too must wait for that as well.
+            ordered.extend(held.map(|held| (held.line.id, Arc::clone(&held.line))));
         }
         end(ordered.into_values().collect(), why).await
     }
