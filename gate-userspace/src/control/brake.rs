@@ -46,7 +46,7 @@ impl Desk {
     }
 }
 
-/// The writer may refuse later what is stopped here only if nobody could have asked for it.
+/// Ahead of the writer, and only what it will not refuse to end.
 impl Desk {
     pub(super) async fn stop_client(&self, name: ClientName) -> CutCount {
         let client = self.client_named(&name);

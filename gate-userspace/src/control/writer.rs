@@ -221,7 +221,7 @@ impl Writer {
         let (grants, ring) = (&self.desk.grants, &self.desk.ring);
         let gone = std::mem::take(&mut self.owed().gone);
         let mended = async {
-            ring.set_mode(grants.mode()).await?;
+            self.desk.enter(grants.mode()).await?;
             let openings = grants.openings();
             let closed = gone.iter().filter(|gone| !openings.contains_key(&gone.key));
             let closed: Vec<_> = closed.cloned().collect();
